@@ -1,0 +1,63 @@
+"""The `backprop` command: one file a command, this file puts them together."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+from trainer_core import __version__
+from trainer_core.errors import EXIT_STOPPED, BackpropError
+
+if TYPE_CHECKING:
+    import typer
+
+
+def main() -> None:
+    """The entry point. Every error a user can meet ends as one sentence and an exit status."""
+    try:
+        if len(sys.argv) == 1 and sys.stdout.isatty():
+            # The commonest call, and the one that should feel instant: no option parser needed.
+            from trainer_core.cli.dashboard import open_dashboard
+
+            sys.exit(open_dashboard(None))
+        _application()(prog_name="backprop")
+    except BackpropError as error:
+        print(f"backprop: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_STOPPED)
+
+
+def _application() -> "typer.Typer":
+    import typer
+
+    from trainer_core.cli import attach, demo, runs, stop, train
+    from trainer_core.cli.dashboard import open_dashboard
+
+    application = typer.Typer(
+        name="backprop",
+        help="Fine-tune language models from a terminal. Without a command: the dashboard.",
+        no_args_is_help=False,
+        invoke_without_command=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @application.callback()
+    def root(
+        context: typer.Context,
+        version: Annotated[
+            bool, typer.Option("--version", help="Print the version and exit.")
+        ] = False,
+        fps: Annotated[
+            int, typer.Option(min=1, max=10, help="Most redraws a second; fewer for a slow line.")
+        ] = 10,
+    ) -> None:
+        if version:
+            print(f"backprop {__version__}")
+        elif context.invoked_subcommand is None:
+            raise typer.Exit(open_dashboard(None, fps))
+
+    for module in (demo, train, runs, attach, stop):
+        name = module.__name__.rpartition(".")[2]
+        application.command(name)(getattr(module, name))
+    return application

@@ -1,0 +1,46 @@
+"""Opening the dashboard, or saying why it cannot be opened here."""
+
+import os
+import sys
+
+from trainer_core.errors import UserError
+from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.status import ENDED, is_alive, read_status
+
+
+def no_dashboard_because() -> str:
+    """Why the dashboard cannot be shown here; empty if it can."""
+    if not sys.stdout.isatty() or not sys.stdin.isatty():
+        return "this is not a terminal"
+    if os.environ.get("TERM", "") in {"", "dumb"}:
+        return f"TERM is {os.environ.get('TERM') or 'not set'}"
+    return ""
+
+
+def open_dashboard(run: RunFolder | None, fps: int = 10) -> int:
+    """Show the dashboard, on the Train screen if a run is given; returns the exit status.
+
+    Raises UserError where there is no terminal.
+    """
+    reason = no_dashboard_because()
+    if reason:
+        raise UserError(
+            f"the dashboard needs a terminal, and {reason}",
+            hint="`backprop --help` lists the commands that do not.",
+        )
+    from tui.app import run_app
+
+    return run_app(run, fps) or (_say_how_it_stands(run) if run is not None else 0)
+
+
+def _say_how_it_stands(run: RunFolder) -> int:
+    """After the dashboard closed: one line on the terminal, and the run's own exit status."""
+    status = read_status(run)
+    if status is None:
+        return 0
+    if is_alive(run):
+        print(f"{status.run} goes on. Watch it: backprop attach {status.run}")
+        return 0
+    if status.state in ENDED:
+        print(f"{status.run}: {status.state}. {status.message or run.path}")
+    return status.exit_status or 0

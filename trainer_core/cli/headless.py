@@ -1,0 +1,240 @@
+"""A run as text: one progress line, rewritten on a terminal and now and then in a log; or every
+event as JSON.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from trainer_core.errors import EXIT_FAILED, EXIT_FINISHED, EXIT_STOPPED
+from trainer_core.runs.events import (
+    Checkpoint,
+    Eval,
+    Event,
+    Failed,
+    Finished,
+    Log,
+    Metrics,
+    Notice,
+    Progress,
+    Samples,
+    Stage,
+    State,
+    encode,
+)
+from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.view import RunView
+from trainer_core.text import clean, duration, one_line
+from trainer_core.worker.client import RunClient
+
+# Between two lines of progress where they cannot be rewritten.
+LOG_SECONDS = 10.0
+TERMINAL_SECONDS = 0.2
+
+
+def say(text: str) -> None:
+    """A line for the person, on stderr."""
+    print(f"backprop: {text}", file=sys.stderr, flush=True)
+
+
+def follow(folder: RunFolder, *, as_json: bool = False, after: int = 0) -> int:
+    """Show the run until it ends; returns its exit status.
+
+    Events up to number `after` are taken in but not shown. Ctrl+C or SIGTERM once: stop and save;
+    twice: abort.
+    """
+    client, view = RunClient(folder, "headless"), RunView()
+    printer = JsonLines() if as_json else TextLines(folder)
+    try:
+        with _signals_stop(client):
+            for event in client.events(timeout=0.5):
+                if event is None:
+                    printer.tick(view)
+                    continue
+                view.apply(event)
+                if event.n == 0 or event.n > after:
+                    printer.show(event, view)
+        printer.end(view)
+    except BrokenPipeError:
+        # The reader of our output is gone (`| head`): the run goes on without us.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        say(f"nobody reads this output any more; the run goes on in {folder.path}")
+        return EXIT_FAILED
+    finally:
+        client.close()
+    return _status(view, folder)
+
+
+def _status(view: RunView, folder: RunFolder) -> int:
+    if isinstance(view.outcome, Finished):
+        return EXIT_FINISHED if view.outcome.outcome == "finished" else EXIT_STOPPED
+    if isinstance(view.outcome, Failed):
+        message = view.outcome.message.rstrip(".")
+        say(clean(f"{message}. {view.outcome.hint}".strip()))
+        return view.outcome.exit_status
+    say(f"the worker is gone without a word; continue with: backprop train --resume {folder.path}")
+    return EXIT_FAILED
+
+
+@contextmanager
+def _signals_stop(client: RunClient) -> Iterator[None]:
+    """Ctrl+C and SIGTERM become wishes to the worker, which ends the run; then we end."""
+    asked = threading.Event()
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if asked.is_set():
+            say("aborting, nothing more is saved")
+            threading.Thread(target=client.send, args=["abort"], daemon=True).start()
+            return
+        asked.set()
+        say("stopping and saving; once more to abort")
+        name = signal.Signals(number).name
+
+        def ask() -> None:
+            client.wait_connected(30.0)
+            client.send("stop", name)
+
+        threading.Thread(target=ask, daemon=True).start()
+
+    before = {name: signal.signal(name, handle) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+class JsonLines:
+    """One event a line on stdout, our log on stderr."""
+
+    def show(self, event: Event, view: RunView) -> None:
+        """Print an event."""
+        sys.stdout.write(encode(event).decode() + "\n")
+        sys.stdout.flush()
+        if isinstance(event, Log | Notice):
+            level = event.level if isinstance(event, Log) else "WARNING"
+            print(f"{level} {one_line(event.message)}", file=sys.stderr, flush=True)
+
+    def tick(self, view: RunView) -> None:
+        """Nothing happened for a while."""
+
+    def end(self, view: RunView) -> None:
+        """The run is over."""
+
+
+class TextLines:
+    """Stages, losses and the end, for a person or a CI log."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._terminal = sys.stdout.isatty()
+        self._shown = 0.0
+        self._open = False
+        self._print(f"run folder: {folder.path}")
+
+    def show(self, event: Event, view: RunView) -> None:
+        """Print what an event means, if it means something to a reader."""
+        if isinstance(event, Stage) and event.stage not in {"training", "evaluating"}:
+            self._print(f"{event.stage}{': ' if event.detail else ''}{one_line(event.detail)}")
+        elif isinstance(event, Metrics):
+            due = LOG_SECONDS if not self._terminal else TERMINAL_SECONDS
+            first_or_last = event.step == 1 or event.step == event.total_steps
+            if first_or_last or time.monotonic() - self._shown >= due:
+                self._progress(step_line(view))
+        elif isinstance(event, Progress):
+            total = f"/{event.total:,}" if event.total else ""
+            self._progress(f"{event.stage}: {event.done:,}{total} {event.unit}")
+        elif isinstance(event, Eval):
+            best = " (best so far)" if event.best else ""
+            self._print(f"step {event.step:,}: validation loss {event.loss:.4f}{best}")
+        elif isinstance(event, Checkpoint):
+            self._print(f"step {event.step:,}: saved {event.path}")
+        elif isinstance(event, Notice):
+            self._print(f"warning: {one_line(event.message)}. {one_line(event.hint)}")
+        elif isinstance(event, Log) and event.level in {"WARNING", "ERROR", "CRITICAL"}:
+            self._print(f"{event.level.lower()}: {one_line(event.message)}")
+        elif isinstance(event, State):
+            self._print(one_line(event.message))
+
+    def tick(self, view: RunView) -> None:
+        """Nothing happened for a while: on a terminal, show that time passes."""
+        if self._terminal and view.stage in {"importing", "loading", "downloading"}:
+            passed = duration(time.time() - view.stage_since)
+            self._progress(f"{view.stage}… {passed}")
+
+    def end(self, view: RunView) -> None:
+        """The final summary."""
+        ended = view.outcome
+        if not isinstance(ended, Finished):
+            self._close_line()
+            return
+        self._print(
+            f"{ended.outcome} at step {ended.step:,} of {view.total_steps:,} "
+            f"in {duration(ended.elapsed)}" + (f" ({ended.message})" if ended.message else "")
+        )
+        first, last = ended.summary.get("first_loss"), ended.summary.get("last_loss")
+        if first is not None and last is not None:
+            self._print(f"  loss            {first:.4f} → {last:.4f}")
+        best, step = ended.summary.get("best_eval_loss"), ended.summary.get("best_eval_step")
+        if best is not None and step is not None:
+            self._print(f"  validation loss {best:.4f} at best (step {step:,.0f})")
+        if ended.saved:
+            self._print(f"  adapter         {ended.saved}")
+        for line in sample_lines(view.samples.get("before"), view.samples.get("after")):
+            self._print(line)
+
+    def _progress(self, line: str) -> None:
+        self._shown = time.monotonic()
+        if not self._terminal:
+            self._print(line)
+            return
+        width = max(20, os.get_terminal_size().columns - 1)
+        sys.stdout.write(f"\r\x1b[K{line[:width]}")
+        sys.stdout.flush()
+        self._open = True
+
+    def _print(self, line: str) -> None:
+        self._close_line()
+        print(line, flush=True)
+
+    def _close_line(self) -> None:
+        if self._open:
+            sys.stdout.write("\n")
+            self._open = False
+
+
+def step_line(view: RunView) -> str:
+    """`step 12/200  6%  loss 2.1034  lr 1.9e-04  812 tok/s  2 min 10 s left`."""
+    parts = [f"step {view.step:,}/{view.total_steps:,}"]
+    parts.append(f"{100 * view.step / max(1, view.total_steps):3.0f}%")
+    loss, rate = view.curve("loss").last, view.curve("learning_rate").last
+    if loss is not None:
+        parts.append(f"loss {loss:.4f}")
+    if rate is not None:
+        parts.append(f"lr {rate:.1e}")
+    if view.tokens_per_second is not None:
+        parts.append(f"{view.tokens_per_second:,.0f} tok/s")
+    if view.seconds_left is not None:
+        parts.append(f"{duration(view.seconds_left)} left")
+    return "  ".join(parts)
+
+
+def sample_lines(before: Samples | None, after: Samples | None) -> list[str]:
+    """The sample prompts with their answers before and after training."""
+    if after is None:
+        return []
+    first = {answer.prompt: answer.answer for answer in before.answers} if before else {}
+    lines = ["answers:"]
+    for answer in after.answers:
+        lines.append(f"  {one_line(answer.prompt, limit=100)}")
+        if answer.prompt in first:
+            lines.append(f"    before  {one_line(first[answer.prompt], limit=100) or '(nothing)'}")
+        lines.append(f"    after   {one_line(answer.answer, limit=100) or '(nothing)'}")
+    return lines

@@ -1,0 +1,12 @@
+"""Options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+Headless = Annotated[
+    bool, typer.Option("--headless", help="Lines of text instead of the dashboard.")
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="One event a line on stdout; the log on stderr.")
+]

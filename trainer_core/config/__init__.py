@@ -1,0 +1,1 @@
+"""What a run should be: the schema, and reading and writing it as YAML."""

@@ -1,0 +1,1 @@
+"""From files to conversations: sources → rows → conversations → splits. Light: never torch."""

@@ -1,0 +1,309 @@
+"""A training run from config to adapter, from the top: each stage is announced, then done."""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer_core.config.load import load_config
+from trainer_core.config.schema import RunConfig
+from trainer_core.data.dataset import Dataset, load_dataset
+from trainer_core.engine.base_model import fetch, quieten
+from trainer_core.errors import StoppedError, UserError
+from trainer_core.hardware.facts import machine_facts
+from trainer_core.planning.backend import BackendChoice, choose_backend
+from trainer_core.planning.facts import DataFacts, ModelFacts, is_local, model_facts
+from trainer_core.planning.plan import ResolvedRun, plan, plan_max_length
+from trainer_core.planning.resolved_file import read_resolved, write_resolved
+from trainer_core.runs.control import Control
+from trainer_core.runs.events import Finished, Notice, Plan, Progress, Samples, Stage
+from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.recorder import Recorder
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that is known before the weights are loaded."""
+
+    base: Path
+    encoder: Any
+    train: list[Any]
+    validation: list[Any]
+    run: ResolvedRun
+
+
+def train(folder: RunFolder, recorder: Recorder, control: Control) -> Finished:
+    """Train the run in `folder`, or go on with it where a checkpoint is.
+
+    Raises UserError for what the user can mend, StoppedError if stopped before the first step.
+    """
+    started = time.monotonic()
+    resolved = read_resolved(folder.resolved)
+    loaded = None if resolved is not None else load_config(folder.config)
+    config = resolved.config if resolved is not None else loaded.config  # type: ignore[union-attr]
+    recorder.hardware_seconds = config.logging.hardware_seconds
+    logging.getLogger("trainer_core").setLevel(config.logging.level)
+
+    quieten(offline=is_local(config.model.base))
+    choice = choose_backend(config.model.backend)
+    backend = _import_backend(choice, recorder)
+    _check(control)
+
+    given = loaded.given if loaded is not None else frozenset()
+    prepared = _prepare(config, given, resolved, choice, recorder, control)
+    resume_from = _resume_point(folder)
+    if resolved is None:
+        write_resolved(folder.resolved, prepared.run)
+    run = prepared.run
+    recorder.record(
+        Plan(
+            total_steps=run.total_steps,
+            epochs=run.epochs,
+            values=run.values(),
+            reasons=run.reasons(),
+            resumed_from=_step(resume_from),
+        )
+    )
+    model = _load_model(backend, prepared, recorder)
+    _check(control)
+    return _train(folder, recorder, control, backend, prepared, model, resume_from, started)
+
+
+def _import_backend(choice: BackendChoice, recorder: Recorder) -> Any:
+    """The backend's module. Unsloth must come before trl, transformers and peft."""
+    recorder.record(Stage(stage="importing", detail=f"{choice.name} ({choice.why})"))
+    began = time.monotonic()
+    if choice.name == "unsloth":
+        from trainer_core.engine import unsloth_backend as backend
+    else:
+        from trainer_core.engine import transformers_backend as backend  # type: ignore[no-redef]
+    log.info("imported %s in %.1f s", choice.name, time.monotonic() - began)
+    return backend
+
+
+def _prepare(
+    config: RunConfig,
+    given: frozenset[str],
+    resolved: ResolvedRun | None,
+    choice: BackendChoice,
+    recorder: Recorder,
+    control: Control,
+) -> Prepared:
+    recorder.record(Stage(stage="data", detail=config.data.train))
+    data = load_dataset(config.data, config.training.seed)
+    log.info(
+        "%s: %s rows to train, %s to validate, written as %s",
+        config.data.train,
+        f"{len(data.train):,}",
+        f"{len(data.validation):,}",
+        data.form.name,
+    )
+    _check(control)
+    if not is_local(config.model.base):
+        recorder.record(Stage(stage="downloading", detail=config.model.base))
+    base = fetch(config.model.base)
+    facts = model_facts(base)
+    encoder, train_set, validation_set, data_facts = _tokenize(
+        config, base, facts, data, recorder, control
+    )
+    if resolved is None:
+        recorder.record(Stage(stage="planning"))
+        resolved = plan(config, given, machine_facts(), facts, data_facts, choice)
+    return Prepared(base, encoder, train_set, validation_set, resolved)
+
+
+def _tokenize(
+    config: RunConfig,
+    base: Path,
+    facts: ModelFacts,
+    data: Dataset,
+    recorder: Recorder,
+    control: Control,
+) -> tuple[Any, list[Any], list[Any], DataFacts]:
+    from trainer_core.tokens.examples import Encoder
+    from trainer_core.tokens.tokenizer import load_tokenizer
+
+    max_length, _ = plan_max_length(config, facts)
+    total = len(data.train) + len(data.validation)
+    recorder.record(Stage(stage="tokenizing", detail=f"{total:,} rows"))
+    encoder = Encoder(load_tokenizer(base, config.model.template), config.model.base)
+    began = said = time.monotonic()
+    finished = 0
+
+    def progress(done: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= 0.5:
+            said = now
+            _check(control)
+            rate = (finished + done) / (now - began)
+            recorder.record(
+                Progress(
+                    stage="tokenizing", done=finished + done, total=total, unit="rows", rate=rate
+                )
+            )
+
+    train = encoder.encode_all(data.train, max_length, progress)
+    finished = len(data.train)
+    validation = encoder.encode_all(data.validation, max_length, progress)
+    for name, split in (("train", train), ("validation", validation)):
+        _say_dropped(recorder, name, split.too_long, f"longer than {max_length:,} tokens")
+        _say_dropped(recorder, name, split.nothing_trained, "without a token to train on")
+    if not train.examples:
+        raise UserError(
+            "no row is left to train on",
+            where=config.data.train,
+            hint=f"All were longer than model.max_length ({max_length:,} tokens) or had no answer.",
+        )
+    lengths = [len(example.ids) for example in train.examples]
+    trained = sum(sum(example.trained) for example in train.examples)
+    data_facts = DataFacts(
+        len(train.examples), len(validation.examples), max(lengths), sum(lengths), trained
+    )
+    log.info(
+        "%s examples, %s tokens of which %s are trained, longest %s",
+        f"{data_facts.train:,}",
+        f"{data_facts.tokens:,}",
+        f"{trained:,}",
+        f"{data_facts.longest:,}",
+    )
+    return encoder, train.examples, validation.examples, data_facts
+
+
+def _say_dropped(recorder: Recorder, split: str, rows: list[str], why: str) -> None:
+    if rows:
+        shown = ", ".join(rows[:3]) + ("…" if len(rows) > 3 else "")
+        recorder.record(
+            Notice(message=f"{len(rows):,} {split} rows dropped: {why}", hint=f"First: {shown}")
+        )
+
+
+def _load_model(backend: Any, prepared: Prepared, recorder: Recorder) -> Any:
+    import torch
+
+    config = prepared.run.config
+    recorder.record(Stage(stage="loading", detail=config.model.base))
+    began = time.monotonic()
+    try:
+        model = backend.load(prepared.base, config, getattr(torch, config.model.dtype))
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"the model {config.model.base} cannot be loaded: {reason}") from error
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    everything = sum(p.numel() for p in model.parameters())
+    log.info(
+        "loaded %s as %s in %.1f s: %s of %s parameters are trained",
+        config.model.base,
+        config.model.dtype,
+        time.monotonic() - began,
+        f"{trainable:,}",
+        f"{everything:,}",
+    )
+    return model
+
+
+def _train(
+    folder: RunFolder,
+    recorder: Recorder,
+    control: Control,
+    backend: Any,
+    prepared: Prepared,
+    model: Any,
+    resume_from: Path | None,
+    started: float,
+) -> Finished:
+    from transformers import AutoTokenizer
+
+    from trainer_core.engine.adapter import save_adapter
+    from trainer_core.engine.answers import answer_prompts
+    from trainer_core.engine.batches import Collator, to_dataset
+    from trainer_core.engine.loop import Loop, loop_config
+
+    run, training = prepared.run, prepared.run.config.training
+    encoder = prepared.encoder
+    template = encoder.tokenizer.template if run.config.model.template else None
+
+    def answer(when: str, step: int) -> None:
+        if training.sample_prompts and not control.stopping:
+            recorder.record(Stage(stage="answering", detail=f"{when} training"))
+            with backend.answering(model):
+                answers = answer_prompts(
+                    model, encoder, training.sample_prompts, training.sample_tokens, control
+                )
+            recorder.record(Samples(when=when, step=step, answers=answers))  # type: ignore[arg-type]
+
+    if resume_from is None:
+        answer("before", 0)
+    _check(control)
+    loop = Loop(
+        folder=folder,
+        recorder=recorder,
+        wishes=control,
+        keep=training.keep_checkpoints,
+        model=model,
+        args=loop_config(run.config, run.total_steps, folder, bool(prepared.validation)),
+        train_dataset=to_dataset(prepared.train),
+        eval_dataset=to_dataset(prepared.validation) if prepared.validation else None,
+        data_collator=Collator(encoder.tokenizer.pad_id),
+        # TRL insists on one, and uses it for nothing: the examples are ready-made.
+        processing_class=AutoTokenizer.from_pretrained(str(prepared.base)),
+    )
+    loop.on_best = lambda: save_adapter(model, folder.adapter / "best", prepared.base, template)
+    control.holds_work = True
+    detail = f"resumed at step {_step(resume_from)}" if resume_from else ""
+    recorder.record(Stage(stage="training", detail=detail))
+    loop.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+
+    step = loop.state.global_step
+    last = folder.adapter / "last"
+    if not control.aborting:
+        recorder.record(Stage(stage="saving", detail=str(last)))
+        loop.save("end")
+        save_adapter(model, last, prepared.base, template)
+    stopped = step < run.total_steps
+    if not stopped:
+        answer("after", step)
+    history = [entry["loss"] for entry in loop.state.log_history if "loss" in entry]
+    return Finished(
+        outcome="stopped" if stopped else "finished",
+        step=step,
+        elapsed=time.monotonic() - started,
+        saved="" if control.aborting else str(last),
+        message=_ending(control, step) if stopped else "",
+        summary={
+            "first_loss": history[0] if history else None,
+            "last_loss": history[-1] if history else None,
+            "best_eval_loss": loop.best_loss,
+            "best_eval_step": loop.best_step,
+        },
+    )
+
+
+def _ending(control: Control, step: int) -> str:
+    why = f" ({control.reason})" if control.reason else ""
+    return (
+        f"aborted at step {step}{why}"
+        if control.aborting
+        else f"stopped and saved at step {step}{why}"
+    )
+
+
+def _resume_point(folder: RunFolder) -> Path | None:
+    """The newest whole checkpoint, if there is one: a run goes on where it was."""
+    if not folder.checkpoints.is_dir():
+        return None
+    from trainer_core.engine.checkpoint import newest_checkpoint
+
+    return newest_checkpoint(folder.checkpoints)
+
+
+def _step(checkpoint: Path | None) -> int | None:
+    return int(checkpoint.name.removeprefix("step-")) if checkpoint is not None else None
+
+
+def _check(control: Control) -> None:
+    if control.stopping:
+        raise StoppedError("stopped before training began")

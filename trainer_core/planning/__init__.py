@@ -1,0 +1,1 @@
+"""config + machine + model + data → every "auto" resolved, each with its reason. Pure."""

@@ -1,0 +1,191 @@
+"""What a job says. One event is one line of events.jsonl, and the same bytes go over the wire.
+
+Numbers start at 1 and have no gaps in the file. `time` is seconds since the epoch (for people);
+`elapsed` fields are measured with a monotonic clock. docs/formats.md describes each event.
+"""
+
+import time
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from trainer_core.hardware.sample import MachineSample
+
+FORMAT = 1
+Values = dict[str, float | None]
+
+
+class _Base(BaseModel):
+    # Unknown fields of a newer version are ignored, so an older dashboard can follow a newer run.
+    # NaN and infinity travel as strings, because JSON has no word for them.
+    model_config = ConfigDict(extra="ignore", ser_json_inf_nan="strings", protected_namespaces=())
+
+    n: int = 0
+    time: float = Field(default_factory=time.time)
+
+
+class Stage(_Base):
+    """The job entered a stage: starting, importing, data, tokenizing, planning, loading, answering,
+    training, evaluating, saving, paused, stopping."""
+
+    type: Literal["stage"] = "stage"
+    stage: str
+    detail: str = ""
+
+
+class Progress(_Base):
+    """How far a stage is; `rate` is units a second."""
+
+    type: Literal["progress"] = "progress"
+    stage: str
+    done: int
+    total: int | None = None
+    unit: str = ""
+    rate: float | None = None
+
+
+class Plan(_Base):
+    """The run as resolved just before loading weights."""
+
+    type: Literal["plan"] = "plan"
+    total_steps: int
+    epochs: float
+    values: dict[str, Any]
+    reasons: dict[str, str]
+    resumed_from: int | None = None
+
+
+class Metrics(_Base):
+    """One optimizer step. `values` is the trainer's own log: loss, grad_norm, learning_rate…"""
+
+    type: Literal["metrics"] = "metrics"
+    step: int
+    total_steps: int
+    epoch: float
+    elapsed: float
+    values: Values
+    tokens: int = 0
+    tokens_per_second: float | None = None
+    seconds_left: float | None = None
+
+
+class Eval(_Base):
+    """A validation: mean loss over the validation split, in nats per trained token."""
+
+    type: Literal["eval"] = "eval"
+    step: int
+    total_steps: int = 0
+    epoch: float
+    loss: float
+    best: bool
+    values: Values = {}
+
+
+class Hardware(_Base, MachineSample):
+    """A sample of the machine while `step` was being trained."""
+
+    type: Literal["hardware"] = "hardware"
+    step: int = 0
+    stage: str = ""
+
+
+class Log(_Base):
+    """A line of our own log."""
+
+    type: Literal["log"] = "log"
+    level: str
+    message: str
+    logger: str = ""
+
+
+class Checkpoint(_Base):
+    """A checkpoint is complete on disk. `path` is relative to the run folder."""
+
+    type: Literal["checkpoint"] = "checkpoint"
+    step: int
+    path: str
+    reason: str
+
+
+class Answer(BaseModel):
+    """One sample prompt and what the model said."""
+
+    prompt: str
+    answer: str
+
+
+class Samples(_Base):
+    """The sample prompts, answered before or after training."""
+
+    type: Literal["samples"] = "samples"
+    when: Literal["before", "during", "after"]
+    step: int
+    answers: list[Answer]
+
+
+class Notice(_Base):
+    """Something the user should know, once."""
+
+    type: Literal["warning"] = "warning"
+    message: str
+    hint: str = ""
+
+
+class Finished(_Base):
+    """The job ended as asked: all its work done, or stopped by the user."""
+
+    type: Literal["finished"] = "finished"
+    outcome: Literal["finished", "stopped"]
+    step: int
+    elapsed: float
+    saved: str = ""
+    message: str = ""
+    summary: Values = {}
+
+
+class Failed(_Base):
+    """The job died or could not do its work."""
+
+    type: Literal["failed"] = "failed"
+    message: str
+    hint: str = ""
+    cause: Literal["user", "error", "killed", "out-of-memory", "crashed"] = "error"
+    exit_status: int = 1
+    step: int = 0
+
+
+class State(_Base):
+    """Said but not written (n stays 0): what could not be recorded, such as a full disk."""
+
+    type: Literal["state"] = "state"
+    message: str
+    trouble: bool = True
+
+
+Event = Annotated[
+    Stage
+    | Progress
+    | Plan
+    | Metrics
+    | Eval
+    | Hardware
+    | Log
+    | Checkpoint
+    | Samples
+    | Notice
+    | Finished
+    | Failed
+    | State,
+    Field(discriminator="type"),
+]
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def encode(event: Event) -> bytes:
+    """One line of JSON, without its newline."""
+    return event.model_dump_json().encode()
+
+
+def decode(line: bytes | str) -> Event:
+    """Parse a line of events.jsonl or a message. Raises ValueError for what is no event."""
+    return _ADAPTER.validate_json(line)

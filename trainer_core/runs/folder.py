@@ -1,0 +1,136 @@
+"""The run folder: where each thing stands. docs/formats.md describes every file."""
+
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer_core.errors import UserError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of a run. Existing or not; nothing is touched until it is written."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def resolved(self) -> Path:
+        return self.path / "resolved.yaml"
+
+    @property
+    def status(self) -> Path:
+        return self.path / "status.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def metrics_stream(self) -> Path:
+        return self.path / "metrics_stream.jsonl"
+
+    @property
+    def training_metrics(self) -> Path:
+        return self.path / "training" / "training_metrics.jsonl"
+
+    @property
+    def hardware_metrics(self) -> Path:
+        return self.path / "training" / "hardware_metrics.jsonl"
+
+    @property
+    def curves(self) -> Path:
+        return self.path / "curves"
+
+    @property
+    def worker_log(self) -> Path:
+        return self.path / "worker.log"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def adapter(self) -> Path:
+        return self.path / "adapter"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.md"
+
+    def exists(self) -> bool:
+        """Whether this is a run folder (it has a status)."""
+        return self.status.is_file()
+
+
+def run_name(base: str) -> str:
+    """A short name for a run of the model `base`, safe in a path."""
+    tail = base.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", tail).strip("-._")[:40] or "run"
+
+
+def new_run_id(name: str) -> str:
+    """`<date>-<time>-<name>`, in local time."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
+
+
+def create_run_folder(run_id: str, output: Path | None) -> RunFolder:
+    """Make an empty run folder: `output`, or ./runs/<run_id> (with -2, -3… if it is taken).
+
+    Raises UserError if `output` holds something already or cannot be made.
+    """
+    if output is None:
+        return _first_free(Path("runs").absolute(), run_id)
+    path = output.expanduser().absolute()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        occupied = any(path.iterdir())
+    except (OSError, ValueError) as error:
+        raise UserError(f"the run folder {output} cannot be made: {_reason(error)}") from None
+    if RunFolder(path).exists():
+        raise UserError(
+            f"{output} already holds a run",
+            hint=f"Continue it with --resume {output}, or name another folder.",
+        )
+    if occupied:
+        raise UserError(f"{output} is not empty", hint="Name a new or an empty folder.")
+    _check_writable(path)
+    return RunFolder(path)
+
+
+def _first_free(parent: Path, run_id: str) -> RunFolder:
+    for number in range(1, 1000):
+        path = parent / (run_id if number == 1 else f"{run_id}-{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UserError(
+                f"the run folder {path} cannot be made: {_reason(error)}",
+                hint="Name another with --output.",
+            ) from None
+        return RunFolder(path)
+    raise UserError(
+        f"{parent} holds a thousand runs named {run_id}", hint="Name one with --output."
+    )
+
+
+def _check_writable(path: Path) -> None:
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise UserError(
+            f"the run folder {path} is not writable", hint="Name another with --output."
+        )
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

@@ -1,0 +1,88 @@
+"""The recorder: numbers each event, writes it to the run folder, then passes it on.
+
+Disk first, listeners second: what a client misses it reads again from events.jsonl.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from trainer_core.runs.events import Event, Metrics, Stage, State, decode, encode
+from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.jsonl import AppendFile, last_line
+from trainer_core.runs.metrics_files import MetricsFiles
+
+Listener = Callable[[Event], None]
+
+# What waits for room on a full disk. At about 300 bytes an event this is a few megabytes.
+MAX_UNWRITTEN = 20_000
+
+
+class Recorder:
+    """Writes a job's events. Safe to call from any thread; never blocks on a listener."""
+
+    def __init__(self, folder: RunFolder, listener: Listener) -> None:
+        self._folder = folder
+        self._listener = listener
+        self._lock = threading.RLock()
+        self._file = AppendFile(folder.events)
+        self._metrics = MetricsFiles(folder)
+        self._unwritten: deque[Event] = deque(maxlen=MAX_UNWRITTEN)
+        self._in_trouble = False
+        self.last = last_number(folder.events)
+        # Where the job is, for whoever records beside it (hardware samples carry it).
+        self.step = 0
+        self.stage = ""
+        self.hardware_seconds = 2.0
+
+    def record(self, event: Event) -> None:
+        """Number `event`, write it, pass it on. With a full disk it waits here for room."""
+        with self._lock:
+            self._unwritten.append(event)
+            try:
+                while self._unwritten:
+                    self._write(self._unwritten[0])
+                    self._unwritten.popleft()
+            except OSError as error:
+                self._say_trouble(f"events cannot be written: {error.strerror}")
+            else:
+                if self._in_trouble:
+                    self._in_trouble = False
+                    self._listener(State(message="events are written again", trouble=False))
+
+    def close(self) -> None:
+        """Close the files."""
+        with self._lock:
+            self._file.close()
+            self._metrics.close()
+
+    def _write(self, event: Event) -> None:
+        event.n = self.last + 1
+        self._file.append(encode(event))
+        self.last += 1
+        if isinstance(event, Metrics):
+            self.step = event.step
+        elif isinstance(event, Stage):
+            self.stage = event.stage
+        try:
+            self._metrics.add(event)
+        except OSError as error:  # these files can be made again from the events
+            self._say_trouble(f"metrics cannot be written: {error.strerror}")
+        self._listener(event)
+
+    def _say_trouble(self, message: str) -> None:
+        if not self._in_trouble:
+            self._in_trouble = True
+            self._listener(State(message=message))
+
+
+def last_number(events: Path) -> int:
+    """The number of the last whole event in the file; 0 where there is none."""
+    line = last_line(events)
+    if line is None:
+        return 0
+    try:
+        return decode(line).n
+    except ValueError:
+        return 0

@@ -1,0 +1,101 @@
+"""The list of runs: runs.jsonl in the user's state folder, so commands work from any folder."""
+
+import contextlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from trainer_core.errors import LockedError, UserError
+from trainer_core.files import write_atomically
+from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.jsonl import AppendFile, read_lines
+from trainer_core.runs.status import Status, is_alive, read_status, shown_state
+
+
+@dataclass(frozen=True)
+class RunEntry:
+    """A run as listed: its folder, and its status as it is on disk now."""
+
+    id: str
+    folder: RunFolder
+    status: Status
+    state: str
+
+
+def state_folder() -> Path:
+    """Where this user's list of runs and settings are kept."""
+    return platformdirs.user_state_path("backprop", appauthor=False)
+
+
+def register(run_id: str, folder: RunFolder) -> None:
+    """Add a run to the list. A list that cannot be written loses the entry, never the run."""
+    line = json.dumps({"format": 1, "id": run_id, "path": str(folder.path)})
+    with contextlib.suppress(OSError):
+        file = AppendFile(state_folder() / "runs.jsonl")
+        try:
+            file.append(line.encode())
+        finally:
+            file.close()
+
+
+def list_runs() -> list[RunEntry]:
+    """Every run whose folder still exists, newest first."""
+    entries: dict[Path, RunEntry] = {}
+    for path in _listed_paths():
+        folder = RunFolder(path)
+        status = read_status(folder)
+        if status is not None:
+            entries[path] = RunEntry(status.run, folder, status, shown_state(folder, status))
+    return sorted(entries.values(), key=lambda entry: entry.status.created, reverse=True)
+
+
+def find_run(reference: str) -> RunEntry:
+    """The run that `reference` means: a path, `last`, an id, or the start of one.
+
+    Raises UserError if there is none, or more than one.
+    """
+    folder = RunFolder(Path(reference).expanduser().absolute())
+    status = read_status(folder) if "\0" not in reference else None
+    if status is not None:
+        return RunEntry(status.run, folder, status, shown_state(folder, status))
+    runs = list_runs()
+    if not runs:
+        raise UserError("there are no runs yet", hint="Start one: backprop demo")
+    if reference == "last":
+        return runs[0]
+    matches = [run for run in runs if run.id == reference] or [
+        run for run in runs if run.id.startswith(reference)
+    ]
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
+        raise UserError(f"no run is called {reference!r}", hint="`backprop runs` lists them.")
+    named = ", ".join(run.id for run in matches[:4])
+    raise UserError(f"{reference!r} could be {named}", hint="Give more of the id.")
+
+
+def delete_run(entry: RunEntry) -> None:
+    """Delete a run's folder and its place in the list. Raises LockedError while it lives."""
+    if is_alive(entry.folder):
+        raise LockedError(f"{entry.id} is still running", hint=f"First: backprop stop {entry.id}")
+    try:
+        shutil.rmtree(entry.folder.path)
+    except OSError as error:
+        raise UserError(f"{entry.folder.path} cannot be deleted: {error.strerror}") from None
+    kept = [path for path in _listed_paths() if path != entry.folder.path]
+    lines = [json.dumps({"format": 1, "id": path.name, "path": str(path)}) for path in kept]
+    with contextlib.suppress(OSError):
+        write_atomically(state_folder() / "runs.jsonl", "".join(f"{x}\n" for x in lines).encode())
+
+
+def _listed_paths() -> list[Path]:
+    paths: list[Path] = []
+    for line, _ in read_lines(state_folder() / "runs.jsonl"):
+        try:
+            paths.append(Path(json.loads(line)["path"]))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return paths

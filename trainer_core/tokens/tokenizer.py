@@ -1,0 +1,112 @@
+"""The model's own tokenizer.json, used as it is: no library between it and the token ids."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+
+from trainer_core.errors import UserError
+
+Offsets = list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Text to ids and back. `bos`, `eos`, `pad` are token strings, empty where there is none."""
+
+    backend: tokenizers.Tokenizer
+    template: str | None
+    bos: str
+    eos: str
+    pad_id: int
+    eos_id: int | None
+    stop_ids: tuple[int, ...]
+
+    def encode(self, text: str, *, special: bool) -> tuple[list[int], Offsets]:
+        """Ids of `text`, and for each the characters [start, end) that it covers.
+
+        `special` adds what the tokenizer puts around a text (usually BOS); text that a chat
+        template rendered has that already.
+        """
+        encoding = self.backend.encode(text, add_special_tokens=special)
+        return encoding.ids, encoding.offsets
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of `ids`, special tokens left out."""
+        return str(self.backend.decode(ids, skip_special_tokens=True))
+
+
+def load_tokenizer(folder: Path, template_file: str | None = None) -> Tokenizer:
+    """Load the tokenizer of a model folder, with its chat template or the one in `template_file`.
+
+    Raises UserError if the folder has no tokenizer that can be used.
+    """
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise UserError(
+            f"{folder} has no tokenizer.json",
+            hint="Save the model's fast tokenizer there (transformers: save_pretrained).",
+        )
+    try:
+        backend = tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises plain Exception
+        raise UserError(f"{path} is not a tokenizer: {error}") from None
+    backend.no_truncation()
+    backend.no_padding()
+    config = _read_json(folder / "tokenizer_config.json")
+    bos, eos, pad = (_token(config, name) for name in ("bos_token", "eos_token", "pad_token"))
+    eos_id = backend.token_to_id(eos) if eos else None
+    pad_id = backend.token_to_id(pad) if pad else None
+    # The pad token is masked out everywhere, so any token will do where the model has none.
+    fallback = eos_id if eos_id is not None else 0
+    return Tokenizer(
+        backend=backend,
+        template=_template(folder, config, template_file),
+        bos=bos,
+        eos=eos,
+        pad_id=pad_id if pad_id is not None else fallback,
+        eos_id=eos_id,
+        stop_ids=_stop_ids(folder, eos_id),
+    )
+
+
+def _stop_ids(folder: Path, eos_id: int | None) -> tuple[int, ...]:
+    """Every token that ends an answer: the tokenizer's, and those of the generation config."""
+    listed = _read_json(folder / "generation_config.json").get("eos_token_id", [])
+    ids = {*(listed if isinstance(listed, list) else [listed]), eos_id}
+    return tuple(sorted(token for token in ids if isinstance(token, int)))
+
+
+def _template(folder: Path, config: dict[str, Any], template_file: str | None) -> str | None:
+    if template_file is not None:
+        try:
+            return Path(template_file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError, ValueError) as error:
+            raise UserError(f"model.template {template_file} cannot be read: {error}") from None
+    beside = folder / "chat_template.jinja"
+    if beside.is_file():
+        return beside.read_text(encoding="utf-8")
+    template = config.get("chat_template")
+    if isinstance(template, list):  # several named ones: the default is for chat
+        named = {entry.get("name"): entry.get("template") for entry in template}
+        template = named.get("default")
+    return template if isinstance(template, str) else None
+
+
+def _token(config: dict[str, Any], name: str) -> str:
+    value = config.get(name)
+    if isinstance(value, dict):
+        value = value.get("content")
+    return value if isinstance(value, str) else ""
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    return data if isinstance(data, dict) else {}

@@ -1,0 +1,208 @@
+"""Starting a job and watching one: spawn, then attach. Light; nothing here imports torch.
+
+A client reads events.jsonl for what was, and the wire for what is; when numbers jump, or the wire
+breaks, the file fills the gap. So every client sees every event once, in order.
+"""
+
+import platform as host
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Client, Connection
+from pathlib import Path
+
+from trainer_core.errors import BackpropError, LockedError
+from trainer_core.runs.control import CommandName
+from trainer_core.runs.events import Event, decode
+from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.jsonl import read_lines
+from trainer_core.runs.status import ENDED, Status, is_alive, read_status
+from trainer_core.worker import platform
+from trainer_core.worker.handshake import HandshakeError, prove_to_worker, time_limit
+from trainer_core.worker.protocol import Command, Hello, Refused, greeting, pack
+
+START_SECONDS = 30.0
+POLL_SECONDS = 0.25
+
+
+def start(folder: RunFolder, job: str = "train") -> None:
+    """Start the worker for a run folder that holds a config; returns when clients can attach.
+
+    Raises LockedError if the run goes on already, BackpropError if the worker cannot start.
+    """
+    if is_alive(folder):
+        raise LockedError(f"{folder.path} is running already", hint="Watch it: backprop attach")
+    command = [sys.executable, "-m", "trainer_core.worker", job, str(folder.path)]
+    process = platform.start_detached(command, folder.worker_log)
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        status = read_status(folder)
+        if status is not None and status.pid == process.pid and status.address:
+            _reap(process)
+            return
+        if process.poll() is not None:
+            break
+        time.sleep(0.02)
+    if process.returncode == LockedError.exit_status:
+        raise LockedError(f"{folder.path} is running already", hint="Watch it: backprop attach")
+    raise BackpropError("the worker did not start", hint=f"Its output is in {folder.worker_log}.")
+
+
+def _reap(process: "subprocess.Popen[bytes]") -> None:
+    """Take the exit status when the worker ends, so that it leaves no zombie behind."""
+    threading.Thread(target=process.wait, name="reap", daemon=True).start()
+
+
+class RunClient:
+    """Follows one run. A thread fills a queue; `drain` or `events` empty it."""
+
+    def __init__(self, folder: RunFolder, name: str = "backprop") -> None:
+        self.folder = folder
+        self.connected = False
+        self.ended = False
+        self.problem = ""
+        self._name = name
+        self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._offset = 0
+        self._last = 0
+        self._connection: Connection | None = None
+        self._sending = threading.Lock()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="run client", daemon=True)
+        self._thread.start()
+
+    def drain(self) -> list[Event]:
+        """The events that came since the last call, oldest first; never waits."""
+        events: list[Event] = []
+        while True:
+            try:
+                event = self._queue.get_nowait()
+            except queue.Empty:
+                return events
+            if event is not None:
+                events.append(event)
+
+    def events(self, timeout: float | None = None) -> Iterator[Event | None]:
+        """Every event until the run has ended; None each time `timeout` seconds bring nothing."""
+        while True:
+            try:
+                event = self._queue.get(timeout=timeout)
+            except queue.Empty:
+                yield None
+                continue
+            if event is None:
+                return
+            yield event
+
+    def send(self, command: CommandName, reason: str = "") -> bool:
+        """Ask the job for something; False if nobody is listening."""
+        connection = self._connection
+        if connection is None:
+            return False
+        try:
+            with self._sending:
+                connection.send_bytes(pack(Command(command=command, reason=reason)))
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def wait_connected(self, seconds: float) -> bool:
+        """Wait until commands can be sent; False if the run ended or the time passed first."""
+        deadline = time.monotonic() + seconds
+        while not self.connected and not self.ended and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self.connected
+
+    def close(self) -> None:
+        """Detach. The run goes on."""
+        self._closed.set()
+        connection = self._connection
+        if connection is not None:
+            platform.cut(connection)
+        self._thread.join(timeout=2.0)
+
+    def _follow(self) -> None:
+        try:
+            while not self._closed.is_set():
+                status = read_status(self.folder)
+                self._read_file()
+                if self._attach(status):
+                    continue
+                if self._is_over(status):
+                    self._read_file()
+                    return
+                self._closed.wait(POLL_SECONDS)
+        finally:
+            self.connected, self.ended = False, True
+            self._queue.put(None)
+
+    def _is_over(self, status: Status | None) -> bool:
+        if status is None:
+            return True
+        if status.host != host.node():  # its lock cannot be seen from here: believe the file
+            return status.state in ENDED
+        return not is_alive(self.folder)
+
+    def _attach(self, status: Status | None) -> bool:
+        """Follow the wire until it breaks; False if there is none."""
+        if status is None or status.host != host.node() or not status.address:
+            return False
+        connection = self._greet(status)
+        if connection is None:
+            return False
+        with connection:
+            try:
+                while not self._closed.is_set():
+                    self._take(connection.recv_bytes())
+            except (OSError, EOFError, ValueError):
+                pass
+            finally:
+                self.connected, self._connection = False, None
+        return True
+
+    def _greet(self, status: Status) -> "Connection | None":
+        try:
+            key = Path(status.key_file).read_bytes()
+            connection = Client(status.address, family=platform.family())
+        except (OSError, EOFError, ValueError):
+            return None
+        try:
+            with time_limit(connection):
+                prove_to_worker(connection, key)
+                connection.send_bytes(pack(Hello(client=self._name)))
+                answer = greeting(connection.recv_bytes())
+        except (HandshakeError, OSError, EOFError, ValueError):
+            connection.close()
+            return None
+        if isinstance(answer, Refused):
+            self.problem = answer.message
+            connection.close()
+            return None
+        if answer.last > self._last:
+            self._read_file()
+        self._connection, self.connected = connection, True
+        return connection
+
+    def _take(self, message: bytes) -> None:
+        try:
+            event = decode(message)
+        except ValueError:
+            return  # an event of a newer version
+        if event.n > self._last + 1:
+            self._read_file()  # it holds this event too: it is written before it is sent
+        elif event.n == 0 or event.n == self._last + 1:
+            self._last = max(self._last, event.n)
+            self._queue.put(event)
+
+    def _read_file(self) -> None:
+        for line, self._offset in read_lines(self.folder.events, self._offset):  # noqa: B020 - the offset after each line is where the next read starts
+            try:
+                event = decode(line)
+            except ValueError:
+                continue  # an event of a newer version
+            if event.n > self._last:
+                self._last = event.n
+                self._queue.put(event)
