@@ -8,12 +8,11 @@ from trainer_core.cli.headless import follow, say
 from trainer_core.config.load import LoadedConfig, dump_config
 from trainer_core.data.dataset import check_data
 from trainer_core.errors import UserError
-from trainer_core.files import write_atomically
 from trainer_core.planning.backend import choose_backend
 from trainer_core.planning.facts import is_local, model_facts
-from trainer_core.runs.folder import RunFolder, create_run_folder, new_run_id, run_name
+from trainer_core.runs.folder import RunFolder, run_name
 from trainer_core.runs.recorder import last_number
-from trainer_core.runs.registry import find_run, register
+from trainer_core.runs.registry import find_run, new_run
 from trainer_core.runs.status import new_status, write_status
 from trainer_core.worker.client import start
 
@@ -32,14 +31,9 @@ def launch(loaded: LoadedConfig, output: Path | None, watching: Watching) -> int
     written if the run could not work."""
     preflight(loaded)
     config = loaded.config
-    run_id = new_run_id(config.run.name or run_name(config.model.base))
-    folder = create_run_folder(run_id, output)
-    if output is None:
-        run_id = folder.path.name
-    head = "# As given: the file and the flags together, paths made absolute.\n"
-    write_atomically(folder.config, (head + dump_config(loaded)).encode())
+    name = config.run.name or run_name(config.model.base)
+    run_id, folder = new_run(name, output, dump_config(loaded))
     write_status(folder, new_status(run_id, "train", config.model.base, config.data.train))
-    register(run_id, folder)
     start(folder)
     return watch(folder, watching)
 

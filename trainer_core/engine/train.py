@@ -4,7 +4,7 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from trainer_core.config.load import load_config
 from trainer_core.config.schema import RunConfig
@@ -35,25 +35,28 @@ class Prepared:
     run: ResolvedRun
 
 
-def train(folder: RunFolder, recorder: Recorder, control: Control) -> Finished:
+def train(
+    folder: RunFolder, recorder: Recorder, control: Control, *, own_process: bool = True
+) -> Finished:
     """Train the run in `folder`, or go on with it where a checkpoint is.
 
-    Raises UserError for what the user can mend, StoppedError if stopped before the first step.
+    `own_process` says that nobody else lives in this process, so that the hub may be switched off
+    for all of it. Raises UserError for what the user can mend, StoppedError if stopped before the
+    first step.
     """
     started = time.monotonic()
     resolved = read_resolved(folder.resolved)
-    loaded = None if resolved is not None else load_config(folder.config)
-    config = resolved.config if resolved is not None else loaded.config  # type: ignore[union-attr]
+    loaded = load_config(folder.config)
+    config = resolved.config if resolved is not None else loaded.config
     recorder.hardware_seconds = config.logging.hardware_seconds
     logging.getLogger("trainer_core").setLevel(config.logging.level)
 
-    quieten(offline=is_local(config.model.base))
+    quieten(offline=own_process and is_local(config.model.base))
     choice = choose_backend(config.model.backend)
     backend = _import_backend(choice, recorder)
     _check(control)
 
-    given = loaded.given if loaded is not None else frozenset()
-    prepared = _prepare(config, given, resolved, choice, recorder, control)
+    prepared = _prepare(config, loaded.given, resolved, choice, recorder, control)
     resume_from = _resume_point(folder)
     if resolved is None:
         write_resolved(folder.resolved, prepared.run)
@@ -226,14 +229,14 @@ def _train(
     encoder = prepared.encoder
     template = encoder.tokenizer.template if run.config.model.template else None
 
-    def answer(when: str, step: int) -> None:
+    def answer(when: Literal["before", "after"], step: int) -> None:
         if training.sample_prompts and not control.stopping:
             recorder.record(Stage(stage="answering", detail=f"{when} training"))
             with backend.answering(model):
                 answers = answer_prompts(
                     model, encoder, training.sample_prompts, training.sample_tokens, control
                 )
-            recorder.record(Samples(when=when, step=step, answers=answers))  # type: ignore[arg-type]
+            recorder.record(Samples(when=when, step=step, answers=answers))
 
     if resume_from is None:
         answer("before", 0)

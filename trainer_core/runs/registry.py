@@ -10,7 +10,7 @@ import platformdirs
 
 from trainer_core.errors import LockedError, UserError
 from trainer_core.files import write_atomically
-from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.folder import RunFolder, create_run_folder, new_run_id
 from trainer_core.runs.jsonl import AppendFile, read_lines
 from trainer_core.runs.status import Status, is_alive, read_status, shown_state
 
@@ -28,6 +28,21 @@ class RunEntry:
 def state_folder() -> Path:
     """Where this user's list of runs and settings are kept."""
     return platformdirs.user_state_path("backprop", appauthor=False)
+
+
+def new_run(name: str, output: Path | None, config: str) -> tuple[str, RunFolder]:
+    """Make and list the folder of a new run, holding `config` (YAML); returns its id and folder.
+
+    Raises UserError if the folder cannot be used.
+    """
+    run_id = new_run_id(name)
+    folder = create_run_folder(run_id, output)
+    if output is None:
+        run_id = folder.path.name  # -2, -3… where two runs start in one second
+    head = "# As given: the file and the flags together, paths made absolute.\n"
+    write_atomically(folder.config, (head + config).encode())
+    register(run_id, folder)
+    return run_id, folder
 
 
 def register(run_id: str, folder: RunFolder) -> None:

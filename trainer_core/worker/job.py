@@ -3,15 +3,13 @@
 Light at import, because the supervisor imports it too; the work itself is imported when it starts.
 """
 
-import logging
 import os
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -73,7 +71,7 @@ def perform(
     """Do `work`, with the machine sampled and our log recorded; its end is the last event."""
     started = time.monotonic()
     recorder.record(Stage(stage="starting"))
-    with _work_log(recorder), sample_hardware(folder, recorder):
+    with events_from_logging(recorder), sample_hardware(folder, recorder):
         try:
             ended: Finished | Failed = work(folder, recorder, control)
         except StoppedError as error:
@@ -88,6 +86,13 @@ def perform(
         except Exception as error:
             traceback.print_exc()
             ended = _bug(error, folder)
+        except KeyboardInterrupt:  # only where a person's own program trains in its process
+            message = "interrupted; the last checkpoint stands"
+            elapsed = time.monotonic() - started
+            recorder.record(
+                Finished(outcome="stopped", step=control.step, elapsed=elapsed, message=message)
+            )
+            raise
     recorder.record(ended)
     return ended
 
@@ -184,10 +189,3 @@ def _write_own_status(folder: RunFolder, ended: Finished | Failed) -> None:
         keeper = StatusKeeper(folder, status)
         keeper.see(ended)
         keeper.write()
-
-
-@contextmanager
-def _work_log(recorder: Recorder) -> Iterator[None]:
-    with events_from_logging(recorder), suppress(KeyboardInterrupt):
-        logging.getLogger("trainer_core").setLevel(logging.INFO)
-        yield
