@@ -10,7 +10,8 @@ from trainer_core.runs.status import ENDED, is_alive, read_status
 
 def no_dashboard_because() -> str:
     """Why the dashboard cannot be shown here; empty if it can."""
-    if not sys.stdout.isatty() or not sys.stdin.isatty():
+    # Textual reads stdin and draws on stderr; stdout is where a person looks.
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         return "this is not a terminal"
     if os.environ.get("TERM", "") in {"", "dumb"}:
         return f"TERM is {os.environ.get('TERM') or 'not set'}"

@@ -57,7 +57,7 @@ def _reap(process: "subprocess.Popen[bytes]") -> None:
 
 
 class RunClient:
-    """Follows one run. A thread fills a queue; `drain` or `events` empty it."""
+    """Follows one run. A thread fills a queue; `take` or `events` empty it."""
 
     def __init__(self, folder: RunFolder, name: str = "backprop") -> None:
         self.folder = folder
@@ -74,16 +74,15 @@ class RunClient:
         self._thread = threading.Thread(target=self._follow, name="run client", daemon=True)
         self._thread.start()
 
-    def drain(self) -> list[Event]:
-        """The events that came since the last call, oldest first; never waits."""
-        events: list[Event] = []
-        while True:
+    def take(self, deadline: float) -> Iterator[Event]:
+        """The events that are here, oldest first, until `deadline` (time.monotonic)."""
+        while time.monotonic() < deadline:
             try:
                 event = self._queue.get_nowait()
             except queue.Empty:
-                return events
+                return
             if event is not None:
-                events.append(event)
+                yield event
 
     def events(self, timeout: float | None = None) -> Iterator[Event | None]:
         """Every event until the run has ended; None each time `timeout` seconds bring nothing."""

@@ -1,0 +1,155 @@
+"""The app: which screens, keys and themes there are; nothing else.
+
+Light at import, so that the first frame comes at once: the Train screen, which needs a plotting
+library, is imported when it is first shown.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, ClassVar
+
+from textual.app import App
+from textual.binding import Binding
+from textual.screen import Screen
+
+from trainer_core.runs.folder import RunFolder
+from tui.screens.later import LaterScreen
+from tui.screens.runs import RunsScreen
+from tui.themes import DEFAULT, chosen_theme, load_themes, remember_theme
+from tui.widgets.top_bar import PAGES
+
+
+def _train() -> Screen[Any]:
+    from tui.screens.train import TrainScreen
+
+    return TrainScreen()
+
+
+def _system() -> Screen[Any]:
+    from tui.screens.system import SystemScreen
+
+    return SystemScreen()
+
+
+class BackpropApp(App[None]):
+    """The dashboard. With `open_run` it starts on the Train screen of that run; `fps` bounds how
+    often a second anything is redrawn."""
+
+    TITLE = "backprop"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    HORIZONTAL_BREAKPOINTS = [
+        (0, "-narrow"),
+        (120, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (36, "-tall")]
+    SCREENS: ClassVar[dict[str, Callable[[], Screen[Any]]]] = {
+        "runs": RunsScreen,
+        "config": lambda: LaterScreen(
+            "config", "Here you will edit a run's config and see at once what it costs in memory."
+        ),
+        "data": lambda: LaterScreen(
+            "data", "Here you will see your data token by token, trained and masked."
+        ),
+        "train": _train,
+        "export": lambda: LaterScreen(
+            "export", "Here you will export a model to GGUF, Ollama, merged weights or ONNX."
+        ),
+        "try": lambda: LaterScreen("try", "Here you will talk to the model beside its base."),
+        "system": _system,
+    }
+    BINDINGS = [
+        *(
+            Binding(str(number), f"go('{name}')", title, show=False, tooltip=f"The {title} screen")
+            for number, (name, title) in enumerate(PAGES.items(), 1)
+        ),
+        Binding("t", "next_theme", "Theme", show=False, tooltip="The next theme; it is remembered"),
+        Binding("question_mark", "help", "Help", key_display="?", tooltip="All keys"),
+        Binding("q", "leave", "Quit", tooltip="Close the dashboard; a run goes on if you like"),
+        Binding("escape", "back", "Back", show=False, tooltip="Back to the list of runs"),
+        Binding("ctrl+c", "leave", "Quit", show=False, system=True),
+    ]
+
+    def __init__(self, open_run: RunFolder | None = None, fps: int = 10) -> None:
+        super().__init__()
+        self.fps = fps
+        self.followed: RunFolder | None = open_run
+        self._page = "runs"
+        self._mine: list[str] = []
+
+    def on_mount(self) -> None:
+        self._load_themes()
+        self._exit_with_the_terminal()
+        self.push_screen("runs")
+        if self.followed is not None:
+            self.open_run(self.followed)
+
+    def open_run(self, folder: RunFolder) -> None:
+        """Show a run on the Train screen."""
+        self.followed = folder
+        self.action_go("train")
+
+    def action_go(self, name: str) -> None:
+        """Show another screen."""
+        if len(self.screen_stack) > 2:  # a dialog is open; it must be answered first
+            return
+        if name != self._page:
+            self._page = name
+            self.switch_screen(name)
+
+    async def action_back(self) -> None:
+        """To the list of runs."""
+        self.action_go("runs")
+
+    def action_next_theme(self) -> None:
+        """Take the next of our themes."""
+        here = self._mine.index(self.theme) if self.theme in self._mine else -1
+        self.theme = self._mine[(here + 1) % len(self._mine)]
+        self.notify(f"Theme: {self.theme}", timeout=2)
+
+    def action_help(self) -> None:
+        """All keys of this screen."""
+        from tui.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen(self.screen))
+
+    async def action_leave(self) -> None:
+        """Quit; with a living run on the Train screen, ask what becomes of it."""
+        if len(self.screen_stack) > 2:
+            self.pop_screen()
+            return
+        leave = getattr(self.screen, "leave", None)
+        if leave is None or not leave():
+            self.exit()
+
+    def _load_themes(self) -> None:
+        themes, problems = load_themes()
+        for theme in themes:
+            self.register_theme(theme)
+        self._mine = [theme.name for theme in themes]
+        wanted = chosen_theme()
+        known = wanted if wanted in self.available_themes else DEFAULT
+        if known in self.available_themes:
+            self.theme = known
+        for problem in problems:
+            self.notify(problem, severity="warning", markup=False)
+        self.theme_changed_signal.subscribe(self, lambda theme: remember_theme(theme.name))
+
+    def _exit_with_the_terminal(self) -> None:
+        """A closed terminal or a SIGTERM restores the screen and ends us; the worker goes on."""
+        loop = asyncio.get_running_loop()
+        for name in ("SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                with suppress(NotImplementedError, RuntimeError, ValueError):
+                    loop.add_signal_handler(getattr(signal, name), self.exit)
+
+
+def run_app(open_run: RunFolder | None = None, fps: int = 10) -> int:
+    """Show the dashboard until it is closed; returns its exit status."""
+    os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+    app = BackpropApp(open_run, fps)
+    app.run()
+    return app.return_code or 0

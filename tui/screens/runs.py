@@ -1,0 +1,200 @@
+"""Runs, the home screen: every run of this user, newest first."""
+
+import array
+import time
+
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.screen import Screen
+from textual.widgets import DataTable, Footer, Input, Static
+
+from trainer_core.errors import BackpropError
+from trainer_core.runs.registry import RunEntry, delete_run, list_runs
+from trainer_core.text import duration, one_line
+from tui.screens.dialog import Dialog
+from tui.widgets.mini_curve import mini_curve
+from tui.widgets.run_state import state_text
+from tui.widgets.top_bar import TopBar
+
+REFRESH_SECONDS = 1.5
+CURVE_WIDTH = 12
+# Only the end of a long curve is read for the list: it is one line high.
+CURVE_BYTES = 16 * 4096
+
+
+class RunsScreen(Screen[None]):
+    """Opens, filters and deletes runs."""
+
+    AUTO_FOCUS = "#table"
+    BINDINGS = [
+        Binding("o", "open", "Open", key_display="⏎", tooltip="Watch this run, or look at it"),
+        Binding("d", "delete", "Delete", tooltip="Delete this run and its folder"),
+        Binding("slash", "filter", "Filter", key_display="/", tooltip="Show only some runs"),
+        Binding("j", "down", "Down", show=False, tooltip="One run down"),
+        Binding("k", "up", "Up", show=False, tooltip="One run up"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._entries: dict[str, RunEntry] = {}
+        self._rows: dict[str, list[str]] = {}
+
+    def compose(self) -> ComposeResult:
+        yield TopBar("runs")
+        yield Input(placeholder="part of a run's name or state", id="filter", disabled=True)
+        yield Static("No runs yet. Start one: backprop demo", id="none", classes="empty")
+        yield DataTable(id="table", cursor_type="row")
+        yield Footer()
+
+    def on_mount(self) -> None:
+        table = self._table
+        table.display = False
+        for title in ("State", "Run", "Step", "Loss", "Curve", "Started", "Model"):
+            table.add_column(title, key=title)
+        self.set_interval(REFRESH_SECONDS, self._read)
+        self._read()
+
+    def on_screen_resume(self) -> None:
+        self._read()
+
+    @property
+    def _table(self) -> DataTable[Text]:
+        return self.query_one("#table", DataTable)
+
+    @work(thread=True, exclusive=True, group="runs")
+    def _read(self) -> None:
+        entries = {str(entry.folder.path): entry for entry in list_runs()}
+        rows = {key: _cells(entry) for key, entry in entries.items()}
+        self.app.call_from_thread(self._show, entries, rows)
+
+    def _show(self, entries: dict[str, RunEntry], rows: dict[str, list[str]]) -> None:
+        wanted = self.query_one("#filter", Input).value.lower()
+        rows = {key: row for key, row in rows.items() if wanted in " ".join(row).lower()}
+        self._entries = entries
+        none, table = self.query_one("#none", Static), self._table
+        none.display = not rows
+        table.display = bool(rows)
+        if not rows:
+            none.update(
+                "No run fits the filter" if entries else "No runs yet. Start one: backprop demo"
+            )
+        if list(rows) != list(self._rows):
+            self._rebuild(rows)
+        else:
+            self._update(rows)
+        self._rows = rows
+
+    def _rebuild(self, rows: dict[str, list[str]]) -> None:
+        table = self._table
+        chosen = self._chosen_key()
+        table.clear()
+        for key, row in rows.items():
+            table.add_row(state_text(row[0]), *(Text(cell) for cell in row[1:]), key=key)
+        if chosen in rows:
+            table.move_cursor(row=list(rows).index(chosen))
+        if self.focused is None:
+            table.focus()
+
+    def _update(self, rows: dict[str, list[str]]) -> None:
+        table = self._table
+        columns = list(table.columns)
+        for key, row in rows.items():
+            for index, (new, old) in enumerate(zip(row, self._rows[key], strict=True)):
+                if new != old:
+                    cell = state_text(new) if index == 0 else Text(new)
+                    table.update_cell(key, columns[index], cell, update_width=True)
+
+    def _chosen_key(self) -> str:
+        table = self._table
+        if not table.row_count or not table.is_valid_row_index(table.cursor_row):
+            return ""
+        return str(list(table.rows)[table.cursor_row].value)
+
+    def _chosen(self) -> RunEntry | None:
+        return self._entries.get(self._chosen_key())
+
+    def on_data_table_row_selected(self) -> None:
+        self.action_open()
+
+    def action_open(self) -> None:
+        """Show the run under the cursor."""
+        entry = self._chosen()
+        if entry is not None:
+            self.app.open_run(entry.folder)  # type: ignore[attr-defined]
+
+    def action_down(self) -> None:
+        """As the arrow."""
+        self._table.action_cursor_down()
+
+    def action_up(self) -> None:
+        """As the arrow."""
+        self._table.action_cursor_up()
+
+    def action_delete(self) -> None:
+        """Ask, then delete the run under the cursor."""
+        entry = self._chosen()
+        if entry is None:
+            self.notify("There is no run to delete")
+            return
+        question = (
+            f"Delete {one_line(entry.id)} and everything in\n{one_line(str(entry.folder.path))}?"
+        )
+
+        def answered(answer: str | None) -> None:
+            if answer == "delete":
+                self._delete(entry)
+
+        answers = {"keep": "Keep it", "delete": "Delete it"}
+        self.app.push_screen(Dialog(question, answers), answered)
+
+    def _delete(self, entry: RunEntry) -> None:
+        try:
+            delete_run(entry)
+        except BackpropError as error:
+            self.notify(str(error), severity="error", markup=False)
+        self._read()
+
+    def action_filter(self) -> None:
+        """Open the filter, or close it and show everything."""
+        box = self.query_one("#filter", Input)
+        opening = box.disabled
+        box.disabled = not opening
+        box.set_class(opening, "-open")
+        if opening:
+            box.focus()
+        else:
+            box.value = ""
+            self._table.focus()
+
+    def on_input_changed(self) -> None:
+        self._read()
+
+    def on_input_submitted(self) -> None:
+        self._table.focus()
+
+
+def _cells(entry: RunEntry) -> list[str]:
+    status = entry.status
+    return [
+        entry.state,
+        one_line(entry.id, limit=40),
+        f"{status.step:,}/{status.total_steps:,}" if status.total_steps else "",
+        f"{status.loss:.4f}" if status.loss is not None else "",
+        _curve(entry),
+        f"{duration(max(0, time.time() - status.created)).partition(' ')[0]}"
+        f" {duration(max(0, time.time() - status.created)).split()[1]} ago",
+        one_line(status.model.rstrip("/").rsplit("/", 1)[-1], limit=24),
+    ]
+
+
+def _curve(entry: RunEntry) -> str:
+    try:
+        with (entry.folder.curves / "loss.f64").open("rb") as file:
+            size = file.seek(0, 2) // 16 * 16
+            file.seek(max(0, size - CURVE_BYTES))
+            numbers = array.array("d", file.read(min(size, CURVE_BYTES)))
+    except OSError:
+        return ""
+    return mini_curve(numbers[1::2], CURVE_WIDTH)

@@ -1,0 +1,70 @@
+"""Gauges: how busy the machine of a run is. A bar, and always the number beside it."""
+
+from rich.text import Text
+from textual.widgets import Static
+
+from trainer_core.hardware.gpus import Gpu
+from trainer_core.hardware.sample import MachineSample
+from trainer_core.text import one_line, size
+
+LABEL = 6
+WARNING_SHARE = 0.9
+
+
+class Gauges(Static):
+    """The newest sample of a run's machine."""
+
+    def show(self, sample: MachineSample | None) -> None:
+        """Paint a sample; None before the first one."""
+        if sample is None:
+            self.update("waiting for the first sample")
+            return
+        self.update(Text("\n").join(gauge_lines(sample, 12 if self.size.width < 60 else 16)))
+
+
+def gauge_lines(sample: MachineSample, width: int) -> list[Text]:
+    """A line for each of CPU, RAM, disk, and lines for each GPU."""
+    ram = f"{size(sample.ram_used)} / {size(sample.ram_total)} (run {size(sample.process_ram)})"
+    disk = f"{size(sample.disk_total - sample.disk_used)} free"
+    lines = [
+        bar("CPU", sample.cpu / 100, f"{sample.cpu:.0f} %", width),
+        bar("RAM", sample.ram_used / max(1, sample.ram_total), ram, width),
+        bar("Disk", sample.disk_used / max(1, sample.disk_total), disk, width),
+    ]
+    if not sample.gpus:
+        lines.append(Text(f"{'GPU':<{LABEL}} {one_line(sample.gpu_note) or 'n/a'}"))
+    for gpu in sample.gpus:
+        lines += _gpu_lines(gpu, width)
+    return lines
+
+
+def bar(label: str, share: float | None, number: str, width: int) -> Text:
+    """`CPU    ████░░░░  52 %`; without a share, only what is known."""
+    line = Text(f"{label:<{LABEL}} ", no_wrap=True, overflow="ellipsis")
+    if share is None:
+        return line.append("n/a")
+    filled = min(width, max(0, round(share * width)))
+    line.append("█" * filled, "yellow" if share >= WARNING_SHARE else "green")
+    line.append("░" * (width - filled), "dim")
+    return line.append(f" {number}")
+
+
+def _gpu_lines(gpu: Gpu, width: int) -> list[Text]:
+    memory = power = None
+    words = memory_words = "n/a"
+    if gpu.memory_used is not None and gpu.memory_total:
+        memory = gpu.memory_used / gpu.memory_total
+        memory_words = f"{size(gpu.memory_used)} / {size(gpu.memory_total)}"
+    if gpu.power is not None:
+        limit = f" / {gpu.power_limit:.0f}" if gpu.power_limit else ""
+        power = f"{gpu.power:.0f}{limit} W"
+    if gpu.utilization is not None:
+        words = f"{gpu.utilization:.0f} %"
+    heat = f"{gpu.temperature:.0f} °C" if gpu.temperature is not None else "n/a"
+    share = gpu.utilization / 100 if gpu.utilization is not None else None
+    return [
+        Text(f"{'GPU':<{LABEL}} {gpu.index}: {one_line(gpu.name)}"),
+        bar("  use", share, words, width),
+        bar("  mem", memory, memory_words, width),
+        Text(f"  temp {heat}   power {power or 'n/a'}"),
+    ]
