@@ -36,7 +36,7 @@ PLOT_SECONDS = 0.5
 class TrainScreen(Screen[None]):
     """The run that is open, if any; else the run that goes on."""
 
-    AUTO_FOCUS = None  # the keys of this screen first; tab goes into the plot and the log
+    AUTO_FOCUS = ""  # the keys of this screen first; tab goes into the plot and the log
     BINDINGS = [
         Binding(
             "p", "pause", "Pause/resume", tooltip="Hold the training after this step, or go on"

@@ -19,7 +19,11 @@ class Gauges(Static):
         if sample is None:
             self.update("waiting for the first sample")
             return
-        self.update(Text("\n").join(gauge_lines(sample, 12 if self.size.width < 60 else 16)))
+        if self.screen.has_class("-short"):
+            lines = short_lines(sample)
+        else:
+            lines = gauge_lines(sample, 12 if self.size.width < 60 else 16)
+        self.update(Text("\n").join(lines))
 
 
 def gauge_lines(sample: MachineSample, width: int) -> list[Text]:
@@ -36,6 +40,23 @@ def gauge_lines(sample: MachineSample, width: int) -> list[Text]:
     for gpu in sample.gpus:
         lines += _gpu_lines(gpu, width)
     return lines
+
+
+def short_lines(sample: MachineSample) -> list[Text]:
+    """The same in one line, and one for each GPU, where there is no room for bars."""
+    ram = f"{size(sample.ram_used)} / {size(sample.ram_total)}"
+    first = f"CPU {sample.cpu:.0f} %   RAM {ram} (run {size(sample.process_ram)})"
+    if not sample.gpus:
+        return [Text(f"{first}   GPU {one_line(sample.gpu_note) or 'n/a'}", no_wrap=True)]
+    return [
+        Text(first, no_wrap=True),
+        *(Text("   ".join(line.plain.strip() for line in _gpu_words(gpu))) for gpu in sample.gpus),
+    ]
+
+
+def _gpu_words(gpu: Gpu) -> list[Text]:
+    title, use, memory, rest = _gpu_lines(gpu, 0)
+    return [title, use, memory, rest]
 
 
 def bar(label: str, share: float | None, number: str, width: int) -> Text:

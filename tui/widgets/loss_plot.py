@@ -25,6 +25,7 @@ class LossPlot(PlotWidget):
 
     def __init__(self) -> None:
         super().__init__(allow_pan_and_zoom=True)
+        self.margin_top, self.margin_bottom = 1, 2
         self.logarithmic = False
         self._shown: tuple[object, ...] = ()
 
@@ -43,8 +44,8 @@ class LossPlot(PlotWidget):
         steps, values = self._scaled(*evaluation.thinned(MAX_POINTS))
         if len(steps):
             self.scatter(steps, values, marker="o", marker_style=self._style("loss--eval"))
-        self.set_xlabel("step")
-        self.set_ylabel("log10 loss" if self.logarithmic else "loss")
+        # The label of the y axis has a row of its own; an x axis needs none to be read as steps.
+        self.set_ylabel("log10 loss over steps" if self.logarithmic else "loss over steps")
 
     def toggle_log(self, train: Curve) -> str:
         """Switch the scale; returns why not, if it cannot be."""
