@@ -38,13 +38,11 @@ class TrainScreen(Screen[None]):
 
     AUTO_FOCUS = ""  # the keys of this screen first; tab goes into the plot and the log
     BINDINGS = [
-        Binding(
-            "p", "pause", "Pause/resume", tooltip="Hold the training after this step, or go on"
-        ),
-        Binding("c", "ask('save')", "Checkpoint", tooltip="Save a checkpoint after this step"),
-        Binding("e", "ask('evaluate')", "Evaluate", tooltip="Validate after this step"),
+        Binding("p", "pause", "Pause", tooltip="Hold the training after this step, or go on"),
+        Binding("c", "ask('save')", "Save", tooltip="Save a checkpoint after this step"),
+        Binding("e", "ask('evaluate')", "Eval", tooltip="Validate after this step"),
         Binding("x", "stop", "Stop", tooltip="Save and end the run"),
-        Binding("s", "samples", "Answers/log", tooltip="The sample answers, or the log"),
+        Binding("s", "samples", "Answers", tooltip="The sample answers, or the log"),
         Binding("l", "log_scale", "Log scale", show=False, tooltip="Loss on a log scale, or not"),
     ]
 

@@ -25,9 +25,12 @@ class LossPlot(PlotWidget):
 
     def __init__(self) -> None:
         super().__init__(allow_pan_and_zoom=True)
-        self.margin_top, self.margin_bottom = 1, 2
         self.logarithmic = False
         self._shown: tuple[object, ...] = ()
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.margin_top, self.margin_bottom = 1, 2
 
     def show(self, train: Curve, evaluation: Curve) -> None:
         """Paint both curves, if anything changed. What is not finite leaves a gap."""

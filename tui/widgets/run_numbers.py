@@ -48,7 +48,7 @@ def stage_line(view: RunView) -> Text:
 def step_line(view: RunView, width: int) -> Text:
     """The bar, step of steps, epoch, speed and time left."""
     share = view.step / view.total_steps if view.total_steps else 0.0
-    length = max(10, min(30, width - 60))
+    length = max(6, min(30, width - 74))
     filled = round(share * length)
     line = Text("█" * filled, "green")
     line.append("░" * (length - filled), "dim")
