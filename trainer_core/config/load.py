@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from trainer_core.config.schema import RunConfig
-from trainer_core.config.yaml_file import Keys, YamlFile, parse_scalar, read_yaml
+from trainer_core.config.yaml_file import Keys, YamlFile, dump_yaml, parse_scalar, read_yaml
 from trainer_core.errors import UserError
 
 
@@ -53,7 +52,7 @@ def validate(
 
 def dump_config(loaded: LoadedConfig) -> str:
     """The config as YAML: what the user gave, nothing more."""
-    return yaml.safe_dump(loaded.data, sort_keys=False, allow_unicode=True, width=100)
+    return dump_yaml(loaded.data)
 
 
 def field_at(keys: Sequence[str | int]) -> type[BaseModel] | None:

@@ -20,12 +20,23 @@ Keys = tuple[str | int, ...]
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_NODES = 100_000
+_TAGS = {"null", "bool", "int", "float", "str", "seq", "map"}
 
 
 class _CoreLoader(yaml.SafeLoader):
     """Resolves plain scalars by YAML 1.2's core schema."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=mark)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 _NUMBER_STARTS = list("-+.0123456789")
@@ -46,6 +57,15 @@ _CoreLoader.add_implicit_resolver(
     ),
     _NUMBER_STARTS,
 )
+
+
+class _CoreDumper(yaml.SafeDumper):
+    """Quotes every string that a plain scalar of either YAML version would turn into a number."""
+
+
+for _start, _resolvers in _CoreLoader.yaml_implicit_resolvers.items():
+    for _tag, _pattern in _resolvers:
+        _CoreDumper.add_implicit_resolver(_tag, _pattern, [_start])
 
 
 @dataclass(frozen=True)
@@ -79,6 +99,11 @@ def parse_scalar(text: str) -> Any:
         return text
 
 
+def dump_yaml(data: dict[str, Any]) -> str:
+    """`data` as YAML that `read_yaml` reads back as it is."""
+    return yaml.dump(data, Dumper=_CoreDumper, sort_keys=False, allow_unicode=True, width=100)
+
+
 def parse_yaml(text: str, path: str) -> YamlFile:
     """Parse `text` as the content of `path` (used only in messages)."""
     lines: dict[Keys, int] = {}
@@ -93,8 +118,7 @@ def parse_yaml(text: str, path: str) -> YamlFile:
 
 def _read_text(path: Path) -> str:
     try:
-        # O_NONBLOCK: opening a FIFO without a writer must not hang.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - Path.open has no opener
     except FileNotFoundError:
         raise UserError(
             f"{path} does not exist", hint="Check the path, or start from configs/demo/demo.yaml."
@@ -102,7 +126,7 @@ def _read_text(path: Path) -> str:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UserError(f"{path} cannot be opened: {reason}") from None
-    with os.fdopen(descriptor, "rb") as file:
+    with file:
         info = os.fstat(file.fileno())
         if not stat.S_ISREG(info.st_mode):
             raise UserError(f"{path} is not a regular file", hint="Name a YAML file.")
@@ -119,6 +143,11 @@ def _read_text(path: Path) -> str:
         raise UserError(
             "the file is not UTF-8", where=f"{path}:{line}", hint="Save it as UTF-8."
         ) from None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # O_NONBLOCK: opening a FIFO without a writer must not hang.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _compose(text: str, path: str) -> yaml.Node | None:
@@ -153,6 +182,8 @@ class _Builder:
         self.nodes += 1  # aliases are walked each time they are used, so this bounds alias bombs
         if self.nodes > MAX_NODES or depth > MAX_DEPTH:
             raise self._error("nested too deeply or too large (aliases?)", line)
+        if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
+            raise self._error(f"the tag {node.tag!r} is not allowed", line)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, keys, depth)
         if isinstance(node, yaml.SequenceNode):
@@ -161,7 +192,7 @@ class _Builder:
                 self.lines[(*keys, index)] = item.start_mark.line + 1
                 items.append(self.build(item, (*keys, index), depth + 1))
             return items
-        return self._scalar(node, line)
+        return self._scalar(node)
 
     def _mapping(self, node: yaml.MappingNode, keys: Keys, depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -176,7 +207,7 @@ class _Builder:
             result[key] = self.build(value_node, (*keys, key), depth + 1)
         return result
 
-    def _scalar(self, node: yaml.Node, line: int) -> Any:
+    def _scalar(self, node: yaml.Node) -> Any:
         tag, value = node.tag.removeprefix("tag:yaml.org,2002:"), str(node.value)
         if tag == "null":
             return None
@@ -185,10 +216,8 @@ class _Builder:
         if tag == "int":
             return int(value)
         if tag == "float":
-            return float(value.replace(".inf", "inf").replace(".nan", "nan").lower())
-        if tag == "str":
-            return value
-        raise self._error(f"the tag {node.tag!r} is not allowed", line)
+            return float(value.lower().replace(".inf", "inf").replace(".nan", "nan"))
+        return value
 
     def _error(self, message: str, line: int) -> UserError:
         return UserError(message, where=f"{self.path}:{line}")

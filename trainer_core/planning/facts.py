@@ -1,6 +1,7 @@
 """What planning knows of a model and of the data, read without loading either."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,12 +98,8 @@ def _parameters(folder: Path) -> int:
                 raise UserError(f"{path} is not a safetensors file, or is cut off")
             try:
                 header = json.loads(file.read(length))
-            except ValueError:
+                tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
+                total += sum(math.prod(tensor["shape"]) for tensor in tensors)
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 raise UserError(f"{path} has a broken header") from None
-        for name, tensor in header.items():
-            if name != "__metadata__":
-                count = 1
-                for size in tensor.get("shape", []):
-                    count *= size
-                total += count
     return total

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import yaml
-
-from trainer_core.config.yaml_file import read_yaml
+from trainer_core.config.yaml_file import dump_yaml, read_yaml
 from trainer_core.errors import UserError
 from trainer_core.files import write_atomically
 from trainer_core.planning.plan import ResolvedRun
@@ -14,8 +12,7 @@ _HEAD = "# What ran, and why each value is what it is. Written once, before the 
 
 def write_resolved(path: Path, resolved: ResolvedRun) -> None:
     """Write a run's resolved.yaml."""
-    text = yaml.safe_dump(resolved.model_dump(), sort_keys=False, allow_unicode=True, width=100)
-    write_atomically(path, (_HEAD + text).encode(), durable=True)
+    write_atomically(path, (_HEAD + dump_yaml(resolved.model_dump())).encode(), durable=True)
 
 
 def read_resolved(path: Path) -> ResolvedRun | None:

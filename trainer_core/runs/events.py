@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from trainer_core.hardware.sample import MachineSample
 
-FORMAT = 1
 Values = dict[str, float | None]
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from trainer_core.errors import UserError
 
+# The version of the files in a run folder.
+FORMAT = 1
+
 
 @dataclass(frozen=True)
 class RunFolder:

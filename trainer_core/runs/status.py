@@ -4,14 +4,12 @@ import platform
 import time
 from typing import Literal
 
-import psutil
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainer_core.errors import LockedError
 from trainer_core.files import write_atomically
-from trainer_core.runs.events import FORMAT
-from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.folder import FORMAT, RunFolder
 
 Phase = Literal["starting", "running", "paused", "stopping", "finished", "stopped", "failed"]
 ENDED: frozenset[str] = frozenset({"finished", "stopped", "failed"})
@@ -48,6 +46,8 @@ class Status(BaseModel):
 
 def new_status(run: str, job: str, model: str = "", data: str = "") -> Status:
     """A status for a job that this process is about to run."""
+    import psutil  # only whoever runs a job needs it, and a list of runs should open at once
+
     process = psutil.Process()
     return Status(
         run=run,

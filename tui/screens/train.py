@@ -30,7 +30,8 @@ from tui.widgets.top_bar import TopBar
 
 # Taking events in may not hold up a key press for longer than this.
 FOLD_SECONDS = 0.03
-PLOT_SECONDS = 0.5
+# The machine that draws may be the one that trains: numbers follow at once, the rest now and then.
+PLOT_SECONDS = 1.0
 
 
 class TrainScreen(Screen[None]):
@@ -51,8 +52,8 @@ class TrainScreen(Screen[None]):
         self._folder: RunFolder | None = None
         self._client: RunClient | None = None
         self._view = RunView()
-        self._plotted = 0.0
-        self._head = ""
+        self._painted = self._plotted = 0.0
+        self._head = self._spark = ""
         self._told_end = False
         self._status: Status | None = None
         self._status_read = 0.0
@@ -99,14 +100,16 @@ class TrainScreen(Screen[None]):
         """Take in what came, for a bounded time, and paint."""
         if self._client is None:
             return
-        deadline = time.monotonic() + FOLD_SECONDS
-        for event in self._client.take(deadline):
+        now = time.monotonic()
+        changed = False
+        for event in self._client.take(now + FOLD_SECONDS):
             self._view.apply(event)
-        if self.is_current:
+            changed = True
+        if self.is_current and (changed or now - self._painted >= PLOT_SECONDS):
             self._paint()
 
     def _paint(self) -> None:
-        view = self._view
+        view, self._painted = self._view, time.monotonic()
         self._show_head()
         self.set_class(self._folder is None, "-no-run")
         if self._folder is None:
@@ -119,10 +122,11 @@ class TrainScreen(Screen[None]):
         self._plotted = time.monotonic()
         loss = view.curve("loss")
         self.query_one(LossPlot).show(loss, view.curve("eval_loss"))
-        spark = self.query_one("#spark", Static)
-        spark.update(
-            f"loss {mini_curve(loss.values.tolist()[-2000:], max(8, self.size.width // 2))}"
-        )
+        width = max(8, self.size.width // 2)
+        line = mini_curve(loss.values[-40 * width :].tolist(), width)
+        if line != self._spark:
+            self._spark = line
+            self.query_one("#spark", Static).update(f"loss {line}")
         self.query_one(Gauges).show(view.hardware)
         if self.query_one("#lower").has_class("-samples"):
             self.query_one(SamplesPane).show(view)

@@ -14,6 +14,8 @@ WARNING_SHARE = 0.9
 class Gauges(Static):
     """The newest sample of a run's machine."""
 
+    _said = ""
+
     def show(self, sample: MachineSample | None) -> None:
         """Paint a sample; None before the first one."""
         if sample is None:
@@ -23,16 +25,20 @@ class Gauges(Static):
             lines = short_lines(sample)
         else:
             lines = gauge_lines(sample, 12 if self.size.width < 60 else 16)
-        self.update(Text("\n").join(lines))
+        text = Text("\n").join(lines)
+        if text.plain != self._said:
+            self._said = text.plain
+            self.update(text)
 
 
 def gauge_lines(sample: MachineSample, width: int) -> list[Text]:
     """A line for each of CPU, RAM, disk, and lines for each GPU."""
-    ram = f"{size(sample.ram_used)} / {size(sample.ram_total)} (run {size(sample.process_ram)})"
+    ram = f"{size(sample.ram_used)} / {size(sample.ram_total)}"
     disk = f"{size(sample.disk_total - sample.disk_used)} free"
     lines = [
         bar("CPU", sample.cpu / 100, f"{sample.cpu:.0f} %", width),
         bar("RAM", sample.ram_used / max(1, sample.ram_total), ram, width),
+        Text(f"{'':<{LABEL}} of which this run {size(sample.process_ram)}"),
         bar("Disk", sample.disk_used / max(1, sample.disk_total), disk, width),
     ]
     if not sample.gpus:

@@ -1,0 +1,155 @@
+"""The ids are those of transformers, and exactly what the assistant wrote is trained."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from trainer_core.data.conversations import Conversation, Turn
+from trainer_core.errors import UserError
+from trainer_core.tokens.examples import Encoder, Example
+from trainer_core.tokens.tokenizer import load_tokenizer
+
+TALK = Conversation(
+    "rows.jsonl:1",
+    (
+        Turn("system", "Be brief."),
+        Turn("user", "What is a mango?"),
+        Turn("assistant", "A mango is a fruit."),
+        Turn("user", "And a hen?  "),
+        Turn("assistant", " A hen is a bird — 🐔.\n"),
+    ),
+)
+PAIR = Conversation(
+    "rows.jsonl:2", (Turn("user", "Once upon"), Turn("assistant", "a time.")), pair=True
+)
+
+
+def encoder(folder: Path, template: Path | None = None) -> Encoder:
+    return Encoder(load_tokenizer(folder, str(template) if template else None), folder.name)
+
+
+def trained_text(encoder: Encoder, example: Example) -> str:
+    ids = [i for i, learn in zip(example.ids, example.trained, strict=True) if learn]
+    return encoder.tokenizer.backend.decode(ids, skip_special_tokens=False)
+
+
+def test_chatml_as_transformers_has_it(demo: Path) -> None:
+    from transformers import AutoTokenizer
+
+    theirs = AutoTokenizer.from_pretrained(demo / "base").apply_chat_template(
+        [{"role": turn.role, "content": turn.content} for turn in TALK.turns],
+        return_dict=True,
+        return_assistant_tokens_mask=True,
+    )
+    ours = encoder(demo / "base").encode(TALK)
+    assert ours.ids == list(theirs["input_ids"])
+    assert ours.trained == [bool(x) for x in theirs["assistant_masks"]]
+
+
+def test_what_the_assistant_wrote_is_trained(demo: Path) -> None:
+    ours = encoder(demo / "base")
+    example = ours.encode(TALK)
+    first, second = TALK.turns[2].content, TALK.turns[4].content
+    assert trained_text(ours, example) == f"{first}<|im_end|>{second}<|im_end|>"
+    assert [label for label in example.labels if label != -100] == [
+        i for i, learn in zip(example.ids, example.trained, strict=True) if learn
+    ]
+
+
+def test_a_template_without_generation_marks_gives_the_same(demo: Path, tmp_path: Path) -> None:
+    source = (demo / "base" / "chat_template.jinja").read_text()
+    plain = tmp_path / "plain.jinja"
+    plain.write_text(re.sub(r"{%-? (end)?generation %}", "", source))
+    assert "generation %}" not in plain.read_text()
+    assert encoder(demo / "base", plain).encode(TALK) == encoder(demo / "base").encode(TALK)
+
+
+def test_a_prompt_is_the_beginning_of_its_example(demo: Path) -> None:
+    ours = encoder(demo / "base")
+    prompt, example = ours.prompt_ids("Once upon"), ours.encode(PAIR)
+    assert example.ids[: len(prompt)] == prompt
+    assert example.trained[: len(prompt)] == [False] * len(prompt)
+    assert example.trained[len(prompt)]
+
+
+def test_a_template_that_rewrites_the_past_is_refused(demo: Path, tmp_path: Path) -> None:
+    template = tmp_path / "t.jinja"
+    template.write_text("{{ messages | length }}{% for m in messages %}{{ m.content }}{% endfor %}")
+    with pytest.raises(UserError, match="generation") as caught:
+        encoder(demo / "base", template).encode(TALK)
+    assert caught.value.where == TALK.where
+
+
+def test_a_template_that_refuses_or_reaches_out(demo: Path, tmp_path: Path) -> None:
+    template = tmp_path / "t.jinja"
+    template.write_text("{{ raise_exception('roles must alternate') }}")
+    with pytest.raises(UserError, match="roles must alternate") as caught:
+        encoder(demo / "base", template).encode(TALK)
+    assert caught.value.where == TALK.where
+    template.write_text("{{ ''.__class__.__mro__[1].__subclasses__() }}")
+    with pytest.raises(UserError):
+        encoder(demo / "base", template).encode(TALK)
+    template.write_text("{% for %}")
+    with pytest.raises(UserError, match="not valid"):
+        encoder(demo / "base", template)
+
+
+def test_too_long_is_dropped_and_counted(demo: Path) -> None:
+    ours = encoder(demo / "base")
+    length = len(ours.encode(PAIR).ids)
+    assert len(ours.encode(TALK).ids) > length
+    seen: list[int] = []
+    encoded = ours.encode_all([TALK, PAIR], length, seen.append)
+    assert [example.where for example in encoded.examples] == [PAIR.where]
+    assert encoded.too_long == [TALK.where]
+    assert seen == [1, 2]
+    assert ours.encode_all([PAIR], length - 1).too_long == [PAIR.where]
+
+
+def test_without_a_template_bos_once_and_the_end_is_learnt(shared: Path) -> None:
+    from transformers import AutoTokenizer
+
+    folder = shared / "models" / "stories260K"
+    ours = encoder(folder)
+    example = ours.encode(PAIR)
+    theirs = AutoTokenizer.from_pretrained(folder)
+    text = "Once upon\na time."
+    expected = theirs(text)["input_ids"]
+    if expected[-1] != theirs.eos_token_id:
+        expected = [*expected, theirs.eos_token_id]
+    assert example.ids == expected
+    assert example.ids.count(theirs.bos_token_id) == 1
+    assert example.ids.count(theirs.eos_token_id) == 1
+    assert example.trained[-1]
+    assert not example.trained[0]
+    assert "time." in trained_text(ours, example)
+    assert "Once" not in trained_text(ours, example)
+
+
+def test_a_conversation_needs_a_template(shared: Path) -> None:
+    with pytest.raises(UserError, match=r"model\.template") as caught:
+        encoder(shared / "models" / "stories260K").encode(TALK)
+    assert caught.value.where == TALK.where
+
+
+def test_qwen2_ids_are_those_of_transformers(shared: Path, demo: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    folder = tmp_path / "qwen2"
+    shutil.copytree(shared / "tokenizers" / "qwen2", folder)
+    if load_tokenizer(folder).template is None:
+        shutil.copy(demo / "base" / "chat_template.jinja", folder)
+    theirs = AutoTokenizer.from_pretrained(folder).apply_chat_template(
+        [{"role": turn.role, "content": turn.content} for turn in TALK.turns], return_dict=True
+    )
+    assert encoder(folder).encode(TALK).ids == list(theirs["input_ids"])
+
+
+def test_a_broken_tokenizer_is_a_user_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"tokenizer\.json"):
+        load_tokenizer(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(UserError, match="not a tokenizer"):
+        load_tokenizer(tmp_path)
