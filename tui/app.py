@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from textual.app import App
 from textual.binding import Binding
 from textual.screen import Screen
+from textual.theme import Theme
 
 from trainer_core.runs.folder import RunFolder
 from tui.screens.later import LaterScreen
@@ -79,6 +80,7 @@ class BackpropApp(App[None]):
         self.followed: RunFolder | None = open_run
         self._page = "runs"
         self._mine: list[str] = []
+        self._kept_theme = ""
 
     def on_mount(self) -> None:
         self._load_themes()
@@ -108,7 +110,7 @@ class BackpropApp(App[None]):
         """Take the next of our themes."""
         here = self._mine.index(self.theme) if self.theme in self._mine else -1
         self.theme = self._mine[(here + 1) % len(self._mine)]
-        self.notify(f"Theme: {self.theme}", timeout=2)
+        self.notify(f"Theme: {self.theme}", timeout=2, markup=False)
 
     def action_help(self) -> None:
         """All keys of this screen."""
@@ -136,7 +138,14 @@ class BackpropApp(App[None]):
             self.theme = known
         for problem in problems:
             self.notify(problem, severity="warning", markup=False)
-        self.theme_changed_signal.subscribe(self, lambda theme: remember_theme(theme.name))
+        self._kept_theme = self.theme
+        self.theme_changed_signal.subscribe(self, self._keep_theme)
+
+    def _keep_theme(self, theme: Theme) -> None:
+        """Remember what was chosen here; not what NO_COLOR took for this time only."""
+        if theme.name != self._kept_theme:
+            self._kept_theme = theme.name
+            remember_theme(theme.name)
 
     def _exit_with_the_terminal(self) -> None:
         """A closed terminal or a SIGTERM restores the screen and ends us; the worker goes on."""

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.tui.conftest import WriteRun
-from tests.tui.written_runs import opened, screen_text, until
+from tests.tui.written_runs import notices, opened, screen_text, until
 from trainer_core.runs.events import Answer, Failed, Log, Notice, Progress, Samples, Stage
 
 HOSTILE = [
@@ -47,5 +47,5 @@ async def test_hostile_text_stays_text(
         await until(lambda: "Delete it" in screen_text(app), "the question")
         assert not FORBIDDEN & set(screen_text(app))
         await pilot.press("down", "enter")
-        await until(lambda: "is still running" in screen_text(app), "the refusal")
+        await until(lambda: any("still running" in n for n in notices(app)), "the refusal")
         assert not FORBIDDEN & set(screen_text(app))

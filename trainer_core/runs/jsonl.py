@@ -1,6 +1,7 @@
 """JSON lines that survive a crash: one O_APPEND write a line; readers ignore a torn one."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ class AppendFile:
         try:
             written = os.write(self._descriptor, data)
             if written != len(data):
-                raise OSError(28, os.strerror(28), str(self.path))
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         except OSError:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, self.size)
@@ -79,7 +80,7 @@ def read_lines(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:
     """Complete lines from byte `offset` on, each with the offset at which the next one starts."""
     try:
         file = path.open("rb")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     with file:
         file.seek(offset)

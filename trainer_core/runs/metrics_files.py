@@ -4,6 +4,7 @@ metrics_stream.jsonl is the trainer's own log; training/training_metrics.jsonl h
 averages and progress; training/hardware_metrics.jsonl the machine; curves/ what plots read.
 """
 
+import errno
 import json
 import math
 import os
@@ -65,7 +66,7 @@ class MetricsFiles:
             facts = event.model_dump(include={"time", "step", "outcome", "elapsed"})
             self._append("training", {"event": "train_end", **facts, **event.summary})
         for name, step, value in points_of(event):
-            os.write(self._curve(name), pack(step, value))
+            _append_point(self._curve(name), pack(step, value))
 
     def close(self) -> None:
         """Close every file."""
@@ -107,6 +108,14 @@ class MetricsFiles:
             os.ftruncate(descriptor, os.fstat(descriptor).st_size // 16 * 16)
             self._curves[name] = descriptor
         return self._curves[name]
+
+
+def _append_point(descriptor: int, point: bytes) -> None:
+    """Write a whole point, or none of it: half a point would shift all that come after."""
+    written = os.write(descriptor, point)
+    if written != len(point):
+        os.ftruncate(descriptor, os.fstat(descriptor).st_size // 16 * 16)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -40,16 +40,14 @@ class Recorder:
         """Number `event`, write it, pass it on. With a full disk it waits here for room."""
         with self._lock:
             self._unwritten.append(event)
+            trouble = ""
             try:
                 while self._unwritten:
-                    self._write(self._unwritten[0])
+                    trouble = self._write(self._unwritten[0]) or trouble
                     self._unwritten.popleft()
             except OSError as error:
-                self._say_trouble(f"events cannot be written: {error.strerror}")
-            else:
-                if self._in_trouble:
-                    self._in_trouble = False
-                    self._listener(State(message="events are written again", trouble=False))
+                trouble = f"events cannot be written: {error.strerror}"
+            self._say(trouble)
 
     def close(self) -> None:
         """Close the files."""
@@ -57,7 +55,8 @@ class Recorder:
             self._file.close()
             self._metrics.close()
 
-    def _write(self, event: Event) -> None:
+    def _write(self, event: Event) -> str:
+        """Raises OSError if the event cannot be written; returns what else went wrong."""
         event.n = self.last + 1
         self._file.append(encode(event))
         self.last += 1
@@ -65,16 +64,21 @@ class Recorder:
             self.step = event.step
         elif isinstance(event, Stage):
             self.stage = event.stage
+        trouble = ""
         try:
             self._metrics.add(event)
         except OSError as error:  # these files can be made again from the events
-            self._say_trouble(f"metrics cannot be written: {error.strerror}")
+            trouble = f"metrics cannot be written: {error.strerror}"
         self._listener(event)
+        return trouble
 
-    def _say_trouble(self, message: str) -> None:
-        if not self._in_trouble:
-            self._in_trouble = True
-            self._listener(State(message=message))
+    def _say(self, trouble: str) -> None:
+        """Tell listeners when trouble begins, and when it is over."""
+        if trouble and not self._in_trouble:
+            self._listener(State(message=trouble))
+        elif self._in_trouble and not trouble:
+            self._listener(State(message="events are written again", trouble=False))
+        self._in_trouble = bool(trouble)
 
 
 def last_number(events: Path) -> int:

@@ -1,8 +1,5 @@
 """Runs, the home screen: every run of this user, newest first."""
 
-import array
-import time
-
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
@@ -12,16 +9,13 @@ from textual.widgets import DataTable, Footer, Input, Static
 
 from trainer_core.errors import BackpropError
 from trainer_core.runs.registry import RunEntry, delete_run, list_runs
-from trainer_core.text import duration, one_line
+from trainer_core.text import one_line
 from tui.screens.dialog import Dialog
-from tui.widgets.mini_curve import mini_curve
+from tui.widgets.run_row import cells
 from tui.widgets.run_state import state_text
 from tui.widgets.top_bar import TopBar
 
-REFRESH_SECONDS = 1.5
-CURVE_WIDTH = 12
-# Only the end of a long curve is read for the list: it is one line high.
-CURVE_BYTES = 16 * 4096
+REFRESH_SECONDS = 1.0
 
 
 class RunsScreen(Screen[None]):
@@ -32,6 +26,7 @@ class RunsScreen(Screen[None]):
         Binding("o", "open", "Open", key_display="⏎", tooltip="Watch this run, or look at it"),
         Binding("d", "delete", "Delete", tooltip="Delete this run and its folder"),
         Binding("slash", "filter", "Filter", key_display="/", tooltip="Show only some runs"),
+        Binding("escape", "close_filter", "All", show=False, tooltip="Show all runs again"),
         Binding("j", "down", "Down", show=False, tooltip="One run down"),
         Binding("k", "up", "Up", show=False, tooltip="One run up"),
     ]
@@ -66,7 +61,7 @@ class RunsScreen(Screen[None]):
     @work(thread=True, exclusive=True, group="runs")
     def _read(self) -> None:
         entries = {str(entry.folder.path): entry for entry in list_runs()}
-        rows = {key: _cells(entry) for key, entry in entries.items()}
+        rows = {key: cells(entry) for key, entry in entries.items()}
         self.app.call_from_thread(self._show, entries, rows)
 
     def _show(self, entries: dict[str, RunEntry], rows: dict[str, list[str]]) -> None:
@@ -157,44 +152,22 @@ class RunsScreen(Screen[None]):
         self._read()
 
     def action_filter(self) -> None:
-        """Open the filter, or close it and show everything."""
+        """Ask which runs to show."""
         box = self.query_one("#filter", Input)
-        opening = box.disabled
-        box.disabled = not opening
-        box.set_class(opening, "-open")
-        if opening:
-            box.focus()
-        else:
-            box.value = ""
-            self._table.focus()
+        box.disabled = False
+        box.add_class("-open")
+        box.focus()
+
+    def action_close_filter(self) -> None:
+        """Show every run again."""
+        box = self.query_one("#filter", Input)
+        box.value = ""
+        box.disabled = True
+        box.remove_class("-open")
+        self._table.focus()
 
     def on_input_changed(self) -> None:
         self._read()
 
     def on_input_submitted(self) -> None:
         self._table.focus()
-
-
-def _cells(entry: RunEntry) -> list[str]:
-    status = entry.status
-    return [
-        entry.state,
-        one_line(entry.id, limit=40),
-        f"{status.step:,}/{status.total_steps:,}" if status.total_steps else "",
-        f"{status.loss:.4f}" if status.loss is not None else "",
-        _curve(entry),
-        f"{duration(max(0, time.time() - status.created)).partition(' ')[0]}"
-        f" {duration(max(0, time.time() - status.created)).split()[1]} ago",
-        one_line(status.model.rstrip("/").rsplit("/", 1)[-1], limit=24),
-    ]
-
-
-def _curve(entry: RunEntry) -> str:
-    try:
-        with (entry.folder.curves / "loss.f64").open("rb") as file:
-            size = file.seek(0, 2) // 16 * 16
-            file.seek(max(0, size - CURVE_BYTES))
-            numbers = array.array("d", file.read(min(size, CURVE_BYTES)))
-    except OSError:
-        return ""
-    return mini_curve(numbers[1::2], CURVE_WIDTH)

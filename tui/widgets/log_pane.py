@@ -42,5 +42,5 @@ def log_line(entry: Log | Notice) -> Text:
     if isinstance(entry, Notice) and entry.hint:
         message = f"{message}. {entry.hint}"
     line = Text(time.strftime("%H:%M:%S ", time.localtime(entry.time)), "dim")
-    line.append(f"{level:<7} ", _STYLES.get(level, "dim"))
+    line.append(f"{one_line(level, limit=8):<7} ", _STYLES.get(level, "dim"))
     return line.append(one_line(message))

@@ -52,7 +52,8 @@ class LossPlot(PlotWidget):
 
     def toggle_log(self, train: Curve) -> str:
         """Switch the scale; returns why not, if it cannot be."""
-        if not self.logarithmic and not bool(np.any(train.values > 0)):
+        positive = np.isfinite(train.values) & (train.values > 0)
+        if not self.logarithmic and not bool(np.any(positive)):
             return "A log scale needs losses above zero, and there are none yet"
         self.logarithmic = not self.logarithmic
         return ""

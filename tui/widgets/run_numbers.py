@@ -32,7 +32,7 @@ def stage_line(view: RunView) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     if view.outcome is not None:
         return line.append("ended", "bold")
-    line.append(view.stage or "waiting for the worker", "bold")
+    line.append(one_line(view.stage, limit=20) or "waiting for the worker", "bold")
     if view.stage_detail:
         line.append(f"  {one_line(view.stage_detail, limit=60)}")
     if view.stage in _WITH_CLOCK:
@@ -41,7 +41,7 @@ def stage_line(view: RunView) -> Text:
     if progress is not None:
         total = f" of {progress.total:,}" if progress.total else ""
         rate = f", {progress.rate:,.0f} a second" if progress.rate else ""
-        line.append(f"  {progress.done:,}{total} {progress.unit}{rate}")
+        line.append(f"  {progress.done:,}{total} {one_line(progress.unit, limit=20)}{rate}")
     return line
 
 

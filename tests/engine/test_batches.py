@@ -1,0 +1,104 @@
+"""What reaches the model is what the token view shows: no cut, no lost row, no other mask."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainer_core.config.load import load_config
+from trainer_core.data.conversations import Conversation, Turn
+from trainer_core.runs.control import Control
+from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.recorder import Recorder
+from trainer_core.tokens.examples import IGNORED, Encoder, Example
+from trainer_core.tokens.tokenizer import load_tokenizer
+
+pytest.importorskip("torch")
+
+
+def long_and_short(encoder: Encoder) -> list[Example]:
+    words = ["a hen clucks. ", "the plural of city is cities. "]
+    return [
+        encoder.encode(
+            Conversation(
+                f"x:{n}",
+                (Turn("user", f"Say {n}."), Turn("assistant", words[n % 2] * (1 + n * 7 % 40))),
+            )
+        )
+        for n in range(13)
+    ]
+
+
+def test_every_example_reaches_the_model_whole_once_an_epoch(demo: Path, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoTokenizer
+
+    from trainer_core.engine import transformers_backend as backend
+    from trainer_core.engine.batches import Collator, EpochOrder, to_dataset
+    from trainer_core.engine.loop import Loop, loop_config
+
+    base = demo / "base"
+    encoder = Encoder(load_tokenizer(base), "demo")
+    examples = long_and_short(encoder)
+    settings = {
+        "model.base": base,
+        "data.train": "unused",
+        "model.dtype": "float32",
+        "training.batch_size": 2,
+        "training.gradient_accumulation": 2,
+        "training.warmup_steps": 0,
+        "training.save_steps": 100,
+    }
+    config = load_config(None, [f"{name}={value}" for name, value in settings.items()]).config
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    seen: list[tuple[list[int], list[int]]] = []
+
+    class Watched(Loop):
+        def compute_loss(self, model: Any, inputs: dict[str, Any], *rest: Any, **named: Any) -> Any:
+            for ids, labels, mask in zip(
+                inputs["input_ids"], inputs["labels"], inputs["attention_mask"], strict=True
+            ):
+                length = int(mask.sum())
+                assert labels[length:].eq(IGNORED).all()
+                seen.append((ids[:length].tolist(), labels[:length].tolist()))
+            return super().compute_loss(model, inputs, *rest, **named)
+
+    steps = 8  # 13 examples are 7 batches and 4 steps an epoch
+    loop = Watched(
+        folder=folder,
+        recorder=Recorder(folder, lambda _: None),
+        wishes=Control(),
+        keep=1,
+        model=backend.load(base, config, torch.float32),
+        args=loop_config(config, steps, folder, has_eval=False),
+        train_dataset=to_dataset(examples),
+        data_collator=Collator(encoder.tokenizer.pad_id),
+        processing_class=AutoTokenizer.from_pretrained(str(base)),
+    )
+    loop.train()
+    order = EpochOrder(len(examples), config.training.seed)
+    expected = []
+    for epoch in range(2):
+        order.set_epoch(epoch)
+        expected += [(examples[i].ids, examples[i].labels) for i in order]
+    assert seen == expected
+
+
+def test_a_checkpoint_that_was_changed_is_not_used(tmp_path: Path) -> None:
+    from trainer_core.engine import checkpoint
+
+    for step in (1, 2):
+        temporary = tmp_path / f".step-{step}.new"
+        temporary.mkdir()
+        (temporary / "weights").write_bytes(b"x" * 1000)
+        checkpoint.finish(temporary, tmp_path / f"step-{step}")
+    assert checkpoint.newest_checkpoint(tmp_path) == tmp_path / "step-2"
+    data = bytearray((tmp_path / "step-2" / "weights").read_bytes())
+    data[500] ^= 1
+    (tmp_path / "step-2" / "weights").write_bytes(data)
+    assert "weights is not what was saved" in checkpoint.damage(tmp_path / "step-2")
+    assert checkpoint.newest_checkpoint(tmp_path) == tmp_path / "step-1"
+    (tmp_path / "step-1" / "weights").unlink()
+    assert "weights is missing" in checkpoint.damage(tmp_path / "step-1")
+    assert checkpoint.newest_checkpoint(tmp_path) is None
