@@ -37,7 +37,7 @@ pip_install() {
 explain() {
     if grep -qiE 'no space left' "$log"; then
         die "the disk is full: about 3 GB are needed; make room and try again"
-    elif grep -qiE 'connection|network|resolve|timed out|proxy|unreachable|refused' "$log"; then
+    elif grep -qiE 'connection|network|resolve|timed out|proxy|unreachable|refused|no matching distribution' "$log"; then
         die "the packages cannot be downloaded; check the network (or pip's index settings) and try again ($log has the details)"
     elif grep -qiE 'do not match the hashes' "$log"; then
         die "a package is not the one that was locked; do not go on, and report it ($log has the details)"
