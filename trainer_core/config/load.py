@@ -1,6 +1,7 @@
 """From a YAML file, flags and `--set` to a valid RunConfig, or one sentence on what is wrong."""
 
 import difflib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,7 @@ def _make_paths_absolute(data: dict[str, Any], folder: Path) -> None:
         value = holder.get(name) if isinstance(holder, dict) else None
         if not isinstance(holder, dict) or not isinstance(value, str) or not value or "\0" in value:
             continue
-        path = (folder / Path(value).expanduser()).absolute()
+        path = Path(os.path.abspath(folder / Path(value).expanduser()))  # noqa: PTH100 - drops ..
         if name != "base" or value.startswith(".") or path.exists():
             holder[name] = str(path)
 
