@@ -4,7 +4,8 @@
 
 Both sides train the same random Llama model with Unsloth + TRL on the same examples; a step takes
 at least 200 ms. One side is a plain script, the other a run with a dashboard attached in a terminal
-of 160x50. Pairs are interleaved. The time of a side is the mean of its steps but for the first three.
+of 160x50. Pairs are interleaved. The time of a side is the mean of its steps, the first three left
+out.
 """
 
 import argparse

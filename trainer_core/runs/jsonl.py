@@ -42,7 +42,8 @@ def cut_torn_tail(descriptor: int) -> int:
     end = size
     while end > 0:
         start = max(0, end - _BLOCK)
-        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
+        os.lseek(descriptor, start, os.SEEK_SET)  # appends go to the end all the same
+        newline = os.read(descriptor, end - start).rfind(b"\n")
         if newline >= 0:
             end = start + newline + 1
             break

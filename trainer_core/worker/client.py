@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
+from typing import cast
 
 from trainer_core.errors import BackpropError, LockedError
 from trainer_core.runs.control import CommandName
@@ -165,7 +166,8 @@ class RunClient:
     def _greet(self, status: Status) -> "Connection | None":
         try:
             key = Path(status.key_file).read_bytes()
-            connection = Client(status.address, family=platform.family())
+            # On Windows this is a PipeConnection, which has the same methods.
+            connection = cast("Connection", Client(status.address, family=platform.family()))
         except (OSError, EOFError, ValueError):
             return None
         try:

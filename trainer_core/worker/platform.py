@@ -72,7 +72,10 @@ def cut(connection: "Connection") -> None:
 def _private_folder() -> Path:
     """The user's runtime folder, else a folder of the user's own in the temporary folder."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    user = str(os.getuid()) if sys.platform != "win32" else os.environ.get("USERNAME", "user")
+    if sys.platform == "win32":
+        user = os.environ.get("USERNAME", "user")
+    else:
+        user = str(os.getuid())
     candidates = [Path(runtime) / "backprop"] if runtime else []
     candidates += [Path(tempfile.gettempdir()) / f"backprop-{user}", Path(f"/tmp/backprop-{user}")]  # noqa: S108 - owner and mode are checked below
     problems = []
