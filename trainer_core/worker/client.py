@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
-from typing import cast
 
 from trainer_core.errors import BackpropError, LockedError
 from trainer_core.runs.control import CommandName
@@ -167,7 +166,9 @@ class RunClient:
         try:
             key = Path(status.key_file).read_bytes()
             # On Windows this is a PipeConnection, which has the same methods.
-            connection = cast("Connection", Client(status.address, family=platform.family()))
+            connection: Connection = Client(  # type: ignore[assignment, unused-ignore]
+                status.address, family=platform.family()
+            )
         except (OSError, EOFError, ValueError):
             return None
         try:
