@@ -89,8 +89,8 @@ def test_a_job_whose_supervisor_died_saves_and_stops(cli: Cli) -> None:
     wait_for(lambda: step_of(folder) >= 3)
     job = job_of(folder)
     os.kill(status_of(folder)["pid"], signal.SIGKILL)
+    wait_for(lambda: status_of(folder)["state"] == "stopped")
     wait_for(lambda: not job.is_running() or job.status() == "zombie")
-    assert status_of(folder)["state"] == "stopped"
     assert (folder / "adapter" / "last" / "adapter_model.safetensors").exists()
     with FileLock(folder / "lock", timeout=0):
         pass

@@ -20,6 +20,7 @@ from trainer_core.runs.events import (
     Stage,
 )
 from tui.screens.train import TrainScreen
+from tui.widgets.loss_plot import LossPlot
 
 GIB = 1 << 30
 
@@ -106,10 +107,11 @@ async def test_losses_that_are_no_numbers_are_survived(write_run: WriteRun) -> N
         await until(lambda: "step 60/100" in screen_text(app), "the steps")
         await pilot.press("l")
         await until(lambda: any("above zero" in n for n in notices(app)), "the refusal")
-        run.say(metrics(61, 2.5))
+        run.say(metrics(61, 3.5), metrics(62, 3.0), metrics(63, 2.5))
         await until(lambda: "2.5000" in screen_text(app), "the loss")
         await pilot.press("l")
-        await until(lambda: "log10" in screen_text(app), "the log scale")
+        plot = app.screen.query_one(LossPlot)
+        await until(lambda: plot.logarithmic, "the log scale")
 
 
 async def test_only_losses_that_are_no_numbers(write_run: WriteRun) -> None:

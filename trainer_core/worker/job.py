@@ -162,7 +162,7 @@ class _Wishes:
                 self.obey(message)
         self.orphaned = True
         try:  # the supervisor's lock went with it; now it is ours
-            self._lock = take_lock(self._folder, wait=0.0)
+            self._lock = take_lock(self._folder)
         except LockedError:
             os._exit(EXIT_STOPPED)  # someone else has the run: not another byte from here
         self.obey(Command(command="stop", reason="the supervisor died"))
