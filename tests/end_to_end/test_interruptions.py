@@ -92,7 +92,7 @@ def test_a_job_whose_supervisor_died_saves_and_stops(cli: Cli) -> None:
     wait_for(lambda: status_of(folder)["state"] == "stopped")
     wait_for(lambda: not job.is_running() or job.status() == "zombie")
     assert (folder / "adapter" / "last" / "adapter_model.safetensors").exists()
-    with FileLock(folder / "lock", timeout=0):
+    with FileLock(folder / "lock", timeout=20):
         pass
 
 
