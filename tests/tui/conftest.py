@@ -1,24 +1,27 @@
-"""Run folders for the screens; they are released when the test ends."""
+"""The `write_run` fixture: see written_runs.py."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.tui.written_run import WrittenRun
+from tests.tui.written_runs import WrittenRun
+
+WriteRun = Callable[..., WrittenRun]
 
 
 @pytest.fixture
-def new_run(tmp_path: Path) -> Iterator[Callable[..., WrittenRun]]:
-    """Makes runs: new_run("name", model=…, total=…)."""
-    made: list[WrittenRun] = []
+def write_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WriteRun]:
+    """Makes run folders under a home of this test's own, and closes them."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state-home"))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    written: list[WrittenRun] = []
 
-    def make(name: str = "20261121-120000-demo", **more: Any) -> WrittenRun:
-        made.append(WrittenRun(tmp_path / f"run-{len(made)}", name, **more))
-        return made[-1]
+    def write(name: str = "first", model: str = "models/tiny", created: float = 0.0) -> WrittenRun:
+        run = WrittenRun(tmp_path / f"run-{len(written)}", name, model, created)
+        written.append(run)
+        return run
 
-    yield make
-    for run in made:
-        if run.lock is not None and run.lock.is_locked:
-            run.release()
+    yield write
+    for run in written:
+        run.close()

@@ -1,50 +1,51 @@
-"""What comes from data, logs and models is shown as text: no markup, no escape sequences."""
+"""Text from outside is text: it neither commands the terminal nor the app, nor crashes it."""
 
-from collections.abc import Callable
+import pytest
 
-from tests.tui.written_run import WrittenRun, text_of, until_shown
-from trainer_core.runs.events import Failed, Notice, Stage
-from tui.app import BackpropApp
+from tests.tui.conftest import WriteRun
+from tests.tui.written_runs import notices, opened, screen_text, until
+from trainer_core.runs.events import Answer, Failed, Log, Notice, Progress, Samples, Stage
 
-HOSTILE = "A[/INST][@click=app.quit]x[/] \x1b]52;c;cGFzdGU=\x07 \x9b31m \u202ebackwards\x00[bold]Z"
-SEEN = "A[/INST][@click=app.quit]x[/]"
+HOSTILE = [
+    "[/INST] [bold",
+    "[@click=app.quit]x[/]",
+    "\x1b]52;c;x\x07",
+    "\x9b31m",
+    "\u202egnp.exe",
+    "\x1b[2J\x00\x07\r\n\t",
+]
+FORBIDDEN = set("\x00\x07\x1b\x9b\u202e")
 
 
-def harmless(app: BackpropApp) -> None:
-    """No control byte or direction mark is on the screen."""
-    shown = text_of(app).replace("\n", "")
-    assert SEEN in shown
-    assert shown.isprintable()
-    assert "\u202e" not in shown
-
-
-async def test_it_is_harmless_everywhere(new_run: Callable[..., WrittenRun]) -> None:
-    run = new_run(HOSTILE[:40], model=HOSTILE)
-    run.train(1, 5)
-    run.log(HOSTILE)
-    run.log(HOSTILE, level=HOSTILE)
-    run.say(Stage(stage="importing", detail=HOSTILE), Notice(message=HOSTILE, hint=HOSTILE))
-    run.answer(HOSTILE, f"{HOSTILE} changed", prompt=HOSTILE)
-    app = BackpropApp()
-    async with app.run_test(size=(160, 50)) as pilot:
-        await until_shown(app, "A[/INST]", "died")
-        harmless(app)
-        await pilot.press("d")
-        await until_shown(app, "Delete it")
-        harmless(app)
-        await pilot.press("escape", "enter")
-        await until_shown(app, "[4 Train]", "importing", "WARNING")
-        harmless(app)
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("size", [(80, 24), (160, 50)])
+async def test_hostile_text_stays_text(
+    write_run: WriteRun, text: str, size: tuple[int, int]
+) -> None:
+    run = write_run(f"name {text}", model=f"model {text}")
+    run.live()
+    run.say(
+        Stage(stage=f"stage {text}", detail=text),
+        Progress(stage="x", done=1, total=2, unit=text),
+        Log(level=f"INFO{text}", message=f"log {text} end", logger=text),
+        Notice(message=f"notice {text}", hint=text),
+        Samples(when="before", step=0, answers=[Answer(prompt=f"ask {text}", answer=text)]),
+    )
+    async with opened(run, size) as (app, pilot):
+        await until(lambda: "notice" in screen_text(app), "the log")
+        assert not FORBIDDEN & set(screen_text(app))
         await pilot.press("s")
-        await until_shown(app, "before", "changed")
-        harmless(app)
-
-
-async def test_a_hostile_ending_is_harmless(new_run: Callable[..., WrittenRun]) -> None:
-    run = new_run()
-    run.say(Failed(message=HOSTILE, hint=HOSTILE))
-    run.stands("failed")
-    app = BackpropApp(run.folder)
-    async with app.run_test(size=(160, 50)):
-        await until_shown(app, "failed: A[/INST]")
-        harmless(app)
+        await until(lambda: "ask" in screen_text(app), "the answers")
+        assert not FORBIDDEN & set(screen_text(app))
+        run.say(Failed(message=f"because {text}", hint=text))
+        await until(lambda: "because" in screen_text(app), "the end")
+        assert not FORBIDDEN & set(screen_text(app))
+        await pilot.press("1")
+        await until(lambda: "name" in screen_text(app), "the list")
+        assert not FORBIDDEN & set(screen_text(app))
+        await pilot.press("d")
+        await until(lambda: "Delete it" in screen_text(app), "the question")
+        assert not FORBIDDEN & set(screen_text(app))
+        await pilot.press("down", "enter")
+        await until(lambda: any("still running" in n for n in notices(app)), "the refusal")
+        assert not FORBIDDEN & set(screen_text(app))

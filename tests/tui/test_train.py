@@ -1,228 +1,206 @@
-"""The Train screen: attaching, following, steering, ending."""
+"""The Train screen: a run that goes on, a run that ended, and the keys."""
 
-import math
-from collections.abc import Callable
+import time
 
 import pytest
 
-from tests.tui.written_run import WrittenRun, text_of, until, until_shown
-from trainer_core.runs.events import Failed, Notice, Progress, Stage
-from tui.app import BackpropApp
+from tests.tui.conftest import WriteRun
+from tests.tui.written_runs import WrittenRun, metrics, notices, opened, screen_text, text_of, until
+from trainer_core.hardware.gpus import Gpu
+from trainer_core.runs.events import (
+    Answer,
+    Checkpoint,
+    Eval,
+    Failed,
+    Finished,
+    Hardware,
+    Log,
+    Progress,
+    Samples,
+    Stage,
+)
+from tui.screens.train import TrainScreen
+from tui.widgets.loss_plot import LossPlot
 
-NewRun = Callable[..., WrittenRun]
-
-
-async def test_attaching_shows_the_whole_curve_and_goes_on_live(new_run: NewRun) -> None:
-    from tui.widgets.loss_plot import LossPlot
-
-    run = new_run(total=5000).live()
-    run.train(1, 3000)
-    run.validate(3000, 0.4242)
-    app = BackpropApp(run.folder)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await until_shown(app, "step 3,000/5,000", "eval 0.4242", "running", "1,000", "2,000")
-        run.train(3001, 3100)
-        await until_shown(app, "step 3,100/5,000")
-        plot = app.screen.query_one(LossPlot)
-        await until(lambda: plot._train.steps[-1] == 3100)
-        assert len(plot._train) == 3100
-        await pilot.press("1")
-        run.train(3101, 3150)
-        await pilot.press("4")
-        await until_shown(app, "step 3,150/5,000")
+GIB = 1 << 30
 
 
-async def test_without_a_run_it_says_so_and_takes_the_living_one(new_run: NewRun) -> None:
-    app = BackpropApp()
-    async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("4")
-        await until_shown(app, "No run is open")
-        await pilot.press("p")
-        await until_shown(app, "No run is open")
-        await pilot.press("1")
-        new_run("living").live().train(1, 7)
-        await pilot.press("4")
-        await until_shown(app, "living", "step 7/100")
+def sample(*gpus: Gpu, note: str = "") -> Hardware:
+    return Hardware(
+        cpu=52.0,
+        ram_used=4 * GIB,
+        ram_total=16 * GIB,
+        process_ram=GIB,
+        disk_used=10 * GIB,
+        disk_total=40 * GIB,
+        gpus=list(gpus),
+        gpu_note=note,
+    )
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 50)])
-async def test_the_end_is_told_with_the_answers(new_run: NewRun, size: tuple[int, int]) -> None:
-    run = new_run().live()
-    run.answer("the the the")
-    run.train(1, 100)
-    app = BackpropApp(run.folder)
-    async with app.run_test(size=size):
-        await until_shown(app, "step 100/100")
-        run.answer("the the the", "The plural of city is cities.")
-        run.finish()
-        await until_shown(app, "✔ finished after 1 min 01 s", "adapter/last")
-        await until_shown(app, "before", "changed", "The plural of city is cities.")
-
-
-async def test_a_failure_is_told_with_its_hint(new_run: NewRun) -> None:
-    run = new_run()
-    run.say(Failed(message="out of memory at step 3", hint="Lower the batch size."))
-    run.stands("failed")
-    app = BackpropApp(run.folder)
-    async with app.run_test(size=(80, 24)):
-        await until_shown(app, "✖ failed: out of memory at step 3. Lower the batch size.")
-
-
-async def test_keys_that_cannot_act_say_why(new_run: NewRun) -> None:
-    run = new_run()
-    run.train(1, 100)
-    run.finish()
-    app = BackpropApp(run.folder)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until_shown(app, "✔ finished")
-        for key in "pcex":
-            await pilot.press(key)
-            await until_shown(app, "The run has ended (finished)")
-        await pilot.press("q")
-        await until(lambda: not app.is_running)
-
-
-async def test_a_run_of_another_host_is_only_read(new_run: NewRun) -> None:
-    run = new_run()
-    run.status.host = "elsewhere"
-    run.train(1, 12)
-    app = BackpropApp(run.folder)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until_shown(app, "on elsewhere: read-only", "step 12/100")
-        await pilot.press("p")
-        await until_shown(app, "it can be steered only")
-
-
-async def test_quitting_a_living_run_asks(new_run: NewRun) -> None:
-    run = new_run().live()
-    run.train(1, 5)
-    app = BackpropApp(run.folder)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until_shown(app, "step 5/100")
-        await pilot.press("1", "q")
-        await until_shown(app, "Leave it running", "Stop and save", "Stay here")
-        await pilot.press("escape")
-        await until(lambda: "Leave it running" not in text_of(app))
-        assert app.is_running
-        await pilot.press("q")
-        await until_shown(app, "Leave it running")
-        await pilot.press("enter")
-        await until(lambda: not app.is_running)
-
-
-async def test_stages_show_their_progress(new_run: NewRun) -> None:
-    run = new_run().live()
-    run.say(
-        Stage(stage="tokenizing", detail="train.jsonl"),
-        Progress(stage="tokenizing", done=500, total=2000, unit="rows", rate=250),
-    )
-    app = BackpropApp(run.folder)
-    async with app.run_test(size=(100, 30)):
-        await until_shown(app, "tokenizing  train.jsonl", "25%  500 of 2,000 rows  250/s  6 s left")
-
-
-@pytest.mark.parametrize("scale", ["linear", "log"])
-@pytest.mark.parametrize(
-    "loss",
-    [
-        lambda step: math.nan,
-        lambda step: math.nan if 20 < step < 40 else 1 / step,
-        lambda step: math.inf if step % 3 else -math.inf,
-        lambda step: 1e308 * (-1) ** step,
-        lambda step: 0.0,
-        lambda step: 10.0 ** (step % 40 - 20),
-    ],
-    ids=["nan", "gap", "inf", "huge", "zero", "wide"],
-)
-async def test_any_loss_can_be_drawn(
-    new_run: NewRun, loss: Callable[[int], float], scale: str
+async def test_attaching_shows_the_whole_curve_and_goes_on_live(
+    write_run: WriteRun, size: tuple[int, int]
 ) -> None:
-    from tui.widgets.loss_plot import LossPlot
-
-    run = new_run()
-    run.train(1, 60, loss)
-    run.validate(60, loss(60))
-    app = BackpropApp(run.folder)
-    async with app.run_test(size=(100, 30)) as pilot:
-        await until_shown(app, "step 60/100")
-        plot = app.screen.query_one(LossPlot)
-        await until(lambda: len(plot._train) == 60)
-        if scale == "log":
-            await pilot.press("l")
-        for key in ["plus", "minus", "0"]:
-            await pilot.press(key)
-        await pilot.pause()
-        await pilot.press("1")
-        await until_shown(app, "[1 Runs]", "60/100")
+    run = write_run("live-one")
+    run.live()
+    run.train(1, 40, lambda step: 3 / step)
+    async with opened(run, size) as (app, _):
+        await until(lambda: "step 40/100" in screen_text(app), "what was")
+        screen = app.screen
+        assert isinstance(screen, TrainScreen)
+        assert len(screen._view.curve("loss")) == 40
+        assert "live-one" in screen_text(app)
+        assert "running" in screen_text(app)
+        run.say(metrics(41, 0.05), Eval(step=41, epoch=0.8, loss=0.75, best=True))
+        await until(lambda: "step 41/100" in screen_text(app), "what is")
+        await until(lambda: "0.7500" in screen_text(app), "the validation")
+        assert "1,234 tok/s" in screen_text(app)
 
 
-async def test_a_gap_is_a_gap(new_run: NewRun) -> None:
-    from tui.widgets.loss_plot import LossPlot
-
-    run = new_run()
-    run.train(1, 60, lambda step: math.nan if 20 < step < 40 else 1.0)
-    app = BackpropApp(run.folder)
-    async with app.run_test(size=(100, 30)):
-        await until(lambda: len(app.screen.query_one(LossPlot)._train) == 60)
-        drawn = [set(data.x) for data in app.screen.query_one(LossPlot)._datasets]
-        assert not any(min(steps) < 30 < max(steps) for steps in drawn)
-
-
-async def test_log_scale_is_refused_without_positive_losses(new_run: NewRun) -> None:
-    run = new_run()
-    run.train(1, 9, lambda step: -1.0)
-    app = BackpropApp(run.folder)
-    async with app.run_test(size=(100, 30)) as pilot:
-        await until_shown(app, "step 9/100", "loss -1.0000")
-        await pilot.press("l")
-        await until_shown(app, "A log scale needs losses above zero")
-
-
-async def test_gauges_show_what_there_is(new_run: NewRun) -> None:
-    run = new_run()
-    run.sample(gpus=0)
-    app = BackpropApp(run.folder)
-    async with app.run_test(size=(100, 40)):
-        await until_shown(
-            app, "CPU", "42 %", "4.0/16 GiB", "2.0 GiB in this run", "n/a (no driver)"
+async def test_a_stage_shows_how_far_it_is(write_run: WriteRun) -> None:
+    run = write_run()
+    run.live()
+    run.say(
+        Stage(stage="importing", detail="transformers", time=time.time() - 65),
+    )
+    async with opened(run) as (app, _):
+        await until(lambda: "1 min 0" in text_of(app, "#numbers"), "the time in the stage")
+        run.say(
+            Stage(stage="tokenizing"),
+            Progress(stage="tokenizing", done=500, total=2000, unit="rows", rate=100.0),
         )
-    run.sample(gpus=2)
-    app = BackpropApp(run.folder)
-    async with app.run_test(size=(160, 50)):
-        await until_shown(app, "GPU 1", "88 %", "79.0/80 GiB !", "61 °C", "512/700 W")
+        await until(lambda: "500 of 2,000 rows, 100 a second" in screen_text(app), "the progress")
 
 
-async def test_the_log_holds_still_while_it_is_read_and_can_be_searched(new_run: NewRun) -> None:
-    run = new_run().live()
-    for number in range(200):
-        run.log(f"line {number}")
-    run.say(Notice(message="3 rows were dropped", hint="Raise data.max_length."))
-    app = BackpropApp(run.folder)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until_shown(app, "WARNING  3 rows were dropped. Raise data.max_length.")
-        await pilot.press("g")
-        await until_shown(app, "line 0")
-        run.log("news")
-        await until_shown(app, "1 below", "line 0")
-        await pilot.press("G")
-        await until_shown(app, "news")
-        run.log("more news")
-        await until_shown(app, "more news")
-        await pilot.press("slash", *"LINE 77", "enter")
-        await until_shown(app, "line 77")
-        await pilot.press("slash", *"no such line", "enter")
-        await until_shown(app, "Nothing in the log")
+async def test_gauges_show_each_gpu_or_why_there_is_none(write_run: WriteRun) -> None:
+    run = write_run()
+    run.live()
+    run.say(sample(note="no NVIDIA driver"))
+    async with opened(run, (160, 50)) as (app, _):
+        await until(lambda: "no NVIDIA driver" in screen_text(app), "why there is no GPU")
+        gpus = [
+            Gpu(
+                index=index,
+                name="NVIDIA H200",
+                utilization=87.0,
+                memory_used=60 * GIB,
+                memory_total=140 * GIB,
+                temperature=61.0,
+                power=512.0,
+                power_limit=700.0,
+            )
+            for index in range(2)
+        ]
+        run.say(sample(*gpus))
+        await until(lambda: "1: NVIDIA H200" in screen_text(app), "both GPUs")
+        for words in ("87 %", "60.0 GiB / 140.0 GiB", "61 °C", "512 / 700 W"):
+            assert words in screen_text(app)
 
 
-async def test_a_run_that_is_resumed_is_followed_again(new_run: NewRun) -> None:
-    run = new_run()
-    run.train(1, 40)
-    app = BackpropApp(run.folder)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until_shown(app, "died", "step 40/100")
-        run.live().say(Stage(stage="starting"))
-        await pilot.press("1")
-        await until_shown(app, "running")
+async def test_losses_that_are_no_numbers_are_survived(write_run: WriteRun) -> None:
+    run = write_run()
+    run.live()
+    odd = [float("nan"), float("inf"), float("-inf"), None, 0.0, -1.0]
+    run.train(1, 60, lambda step: odd[step % len(odd)])
+    async with opened(run, (160, 50)) as (app, pilot):
+        await until(lambda: "step 60/100" in screen_text(app), "the steps")
+        await pilot.press("l")
+        await until(lambda: any("above zero" in n for n in notices(app)), "the refusal")
+        run.say(metrics(61, 3.5), metrics(62, 3.0), metrics(63, 2.5))
+        await until(lambda: "2.5000" in screen_text(app), "the loss")
+        await pilot.press("l")
+        plot = app.screen.query_one(LossPlot)
+        await until(lambda: plot.logarithmic, "the log scale")
+
+
+async def test_only_losses_that_are_no_numbers(write_run: WriteRun) -> None:
+    run = write_run()
+    run.live()
+    run.train(1, 5, lambda step: float("nan"))
+    async with opened(run) as (app, _):
+        await until(lambda: "loss nan" in screen_text(app), "the loss as it is")
+
+
+async def test_the_end_is_said_and_the_answers_appear(write_run: WriteRun) -> None:
+    run = write_run()
+    run.live()
+    run.say(Samples(when="before", step=0, answers=[Answer(prompt="Who?", answer="No idea")]))
+    async with opened(run, (120, 40)) as (app, pilot):
+        await pilot.press("s")
+        await until(lambda: "No idea" in screen_text(app), "the answer before")
+        await pilot.press("s")
+        run.train(1, 5, lambda step: 1.0)
+        run.say(
+            Samples(when="after", step=5, answers=[Answer(prompt="Who?", answer="The owl")]),
+            Finished(outcome="finished", step=5, elapsed=65.0, saved="adapter/best"),
+        )
+        await until(lambda: "finished after 1 min 05 s" in screen_text(app), "the end")
+        assert "adapter/best" in screen_text(app)
+        await until(lambda: "The owl" in screen_text(app), "the answer after")
+        assert "No idea" in screen_text(app)
+
+
+async def test_a_failure_says_what_to_do(write_run: WriteRun) -> None:
+    run = write_run()
+    run.say(Failed(message="the GPU memory is full", hint="Try a smaller batch", step=3))
+    run.show("failed")
+    async with opened(run) as (app, pilot):
+        await until(lambda: "Try a smaller batch" in screen_text(app), "the hint")
+        assert "the GPU memory is full" in screen_text(app)
+        await pilot.press("p")
+        await until(lambda: any("has ended" in n for n in notices(app)), "why not")
+        await pilot.press("q")
+        await until(lambda: app._exit, "the exit, without a question")
+
+
+async def test_leaving_a_living_run_asks_first(write_run: WriteRun) -> None:
+    run = write_run()
+    run.live()
+    async with opened(run) as (app, pilot):
+        await until(lambda: "training" in screen_text(app), "the run")
+        await pilot.press("q")
+        await until(lambda: "Leave it running" in screen_text(app), "the question")
+        await pilot.press("escape")
+        await until(lambda: "Leave it running" not in screen_text(app), "the screen again")
+        assert not app._exit
+        await pilot.press("q")
+        await until(lambda: "Leave it running" in screen_text(app), "the question")
         await pilot.press("enter")
-        run.train(31, 50)
-        await until_shown(app, "[4 Train]", "running", "step 50/100")
+        await until(lambda: app._exit, "the exit")
+
+
+async def test_a_wish_that_nobody_hears_says_so(write_run: WriteRun) -> None:
+    run = write_run()
+    run.live()
+    async with opened(run) as (app, pilot):
+        await until(lambda: "training" in screen_text(app), "the run")
+        await pilot.press("c")
+        await until(lambda: any("cannot be reached" in n for n in notices(app)), "the notice")
+
+
+async def test_train_without_a_run_opens_the_living_one(write_run: WriteRun) -> None:
+    run: WrittenRun = write_run("the-living")
+    async with opened() as (app, pilot):
+        await pilot.press("4")
+        await until(lambda: "No run is open" in screen_text(app), "the empty screen")
+        await pilot.press("1")
+        run.live()
+        await pilot.press("4")
+        await until(lambda: "the-living" in screen_text(app), "the run")
+
+
+async def test_a_flood_of_events_does_not_hold_up_the_keys(write_run: WriteRun) -> None:
+    run = write_run()
+    run.live()
+    run.say(*(Log(level="INFO", message=f"line {number}") for number in range(20_000)))
+    run.say(Checkpoint(step=1, path="checkpoints/step-1", reason="asked"), metrics(1, 1.0))
+    async with opened(run) as (app, pilot):
+        slowest = 0.0
+        for key in "717171":
+            began = time.monotonic()
+            await pilot.press(key)
+            slowest = max(slowest, time.monotonic() - began)
+        assert slowest < 2.0
+        await pilot.press("4")
+        await until(lambda: "step 1/100" in screen_text(app), "all of the events")
