@@ -16,6 +16,7 @@ from tui.widgets.run_state import state_text
 from tui.widgets.top_bar import TopBar
 
 REFRESH_SECONDS = 1.0
+TITLES = ("State", "Run", "Step", "Loss", "Curve", "Started", "Model")
 
 
 class RunsScreen(Screen[None]):
@@ -46,8 +47,6 @@ class RunsScreen(Screen[None]):
     def on_mount(self) -> None:
         table = self._table
         table.display = False
-        for title in ("State", "Run", "Step", "Loss", "Curve", "Started", "Model"):
-            table.add_column(title, key=title)
         self.set_interval(REFRESH_SECONDS, self._read)
         self._read()
 
@@ -75,31 +74,33 @@ class RunsScreen(Screen[None]):
             none.update(
                 "No run fits the filter" if entries else "No runs yet. Start one: backprop demo"
             )
-        if list(rows) != list(self._rows):
-            self._rebuild(rows)
-        else:
+        if list(rows) == list(self._rows) and _widths(rows) == _widths(self._rows):
             self._update(rows)
+        else:
+            self._rebuild(rows)
         self._rows = rows
 
     def _rebuild(self, rows: dict[str, list[str]]) -> None:
         table = self._table
         chosen = self._chosen_key()
-        table.clear()
+        table.clear(columns=True)
+        # Widths that the table finds itself come after a cell may have been drawn, and cut it off.
+        for title, width in zip(TITLES, _widths(rows), strict=True):
+            table.add_column(title, key=title, width=width)
         for key, row in rows.items():
-            table.add_row(state_text(row[0]), *(Text(cell) for cell in row[1:]), key=key)
+            table.add_row(*_drawn(row), key=key)
         if chosen in rows:
             table.move_cursor(row=list(rows).index(chosen))
         if self.focused is None:
             table.focus()
 
     def _update(self, rows: dict[str, list[str]]) -> None:
-        table = self._table
-        columns = list(table.columns)
         for key, row in rows.items():
-            for index, (new, old) in enumerate(zip(row, self._rows[key], strict=True)):
+            for title, cell, new, old in zip(
+                TITLES, _drawn(row), row, self._rows[key], strict=True
+            ):
                 if new != old:
-                    cell = state_text(new) if index == 0 else Text(new)
-                    table.update_cell(key, columns[index], cell, update_width=True)
+                    self._table.update_cell(key, title, cell)
 
     def _chosen_key(self) -> str:
         table = self._table
@@ -171,3 +172,13 @@ class RunsScreen(Screen[None]):
 
     def on_input_submitted(self) -> None:
         self._table.focus()
+
+
+def _drawn(row: list[str]) -> list[Text]:
+    return [state_text(row[0]), *(Text(cell) for cell in row[1:])]
+
+
+def _widths(rows: dict[str, list[str]]) -> list[int]:
+    """The width of each column, in terminal cells."""
+    columns = zip(map(Text, TITLES), *map(_drawn, rows.values()), strict=True)
+    return [max(cell.cell_len for cell in column) for column in columns]
