@@ -7,16 +7,18 @@ library, is imported when it is first shown.
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
 from textual.app import App
 from textual.binding import Binding
+from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.theme import Theme
 
 from trainer_core.runs.folder import RunFolder
+from tui.plain import AsciiFilter, shows_unicode
 from tui.screens.later import LaterScreen
 from tui.screens.runs import RunsScreen
 from tui.themes import DEFAULT, chosen_theme, load_themes, remember_theme
@@ -81,6 +83,11 @@ class BackpropApp(App[None]):
         self._page = "runs"
         self._mine: list[str] = []
         self._kept_theme = ""
+        self._ascii = AsciiFilter(enabled=not shows_unicode())
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What changes a line on its way to the terminal."""
+        return [*super().get_line_filters(), *([self._ascii] if self._ascii.enabled else [])]
 
     def on_mount(self) -> None:
         self._load_themes()

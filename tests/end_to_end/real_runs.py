@@ -24,6 +24,7 @@ class Cli:
         self.folder = folder
         self.environment = {
             **os.environ,
+            "LC_ALL": "C.UTF-8",
             "XDG_STATE_HOME": str(folder / "state"),
             "PYTHONUNBUFFERED": "1",
         }

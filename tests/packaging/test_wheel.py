@@ -15,6 +15,7 @@ def test_the_wheel_alone_finds_what_ships(tmp_path: Path) -> None:
     target = tmp_path / "site"
     install = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", str(target)]
     subprocess.run([*install, str(wheel)], check=True, capture_output=True)
+    assert (target / "bin" / "backprop").is_file()
     program = (
         "import trainer_core, tui.themes\n"
         "from trainer_core.config.shipped import shipped\n"

@@ -15,6 +15,8 @@ def write_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write
     """Makes run folders under a home of this test's own, and closes them."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state-home"))
     monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.setenv("TERM", "xterm-256color")
     written: list[WrittenRun] = []
 
     def write(name: str = "first", model: str = "models/tiny", created: float = 0.0) -> WrittenRun:
