@@ -1,11 +1,14 @@
 # `make demo` and `make test` do all the set-up. Needs make and Python 3.11+ with venv.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check install install-gpu lock wheel clean
+.PHONY: help demo test install install-gpu lock wheel clean
 
 VENV := .venv
 BIN := $(VENV)/bin
+UV ?= uv
 # PyTorch's own index of CPU builds, tried second.
 export TORCH_INDEX := https://download.pytorch.org/whl/cpu
+# What `make install-gpu` installed is kept by the other targets.
+SET := $(if $(wildcard $(VENV)/.gpu),gpu,cpu)
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -21,14 +24,16 @@ test: install $(VENV)/.dev ## Lint, types, import walls and all tests
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest $(ARGS)
 
-install: $(VENV)/.cpu ## Install into .venv, for a machine without a GPU
+install: $(VENV)/.$(SET) ## Install into .venv, for a machine without a GPU
 
-install-gpu: ## Install into .venv, for a machine with an NVIDIA GPU
-	@sh scripts/setup.sh gpu
+install-gpu: $(VENV)/.gpu ## Install into .venv, for an NVIDIA GPU (not yet run on one)
 
 lock: ## Make the locks anew from requirements/*.in (needs uv)
-	for name in cpu dev; do uv pip compile --quiet --no-deps --generate-hashes --no-header \
-		--no-annotate requirements/$$name.in -o requirements/$$name.txt || exit 1; done
+	@command -v $(UV) >/dev/null || { echo "backprop: uv is needed to make the locks; install it, or name it: make UV=/path/to/uv lock" >&2; exit 2; }
+	for name in cpu dev gpu; do $(UV) pip compile --quiet --no-deps --generate-hashes --no-header \
+		--no-annotate --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt || exit 1; done
+	{ grep '^#' requirements/gpu.in; cat requirements/gpu.txt; } >requirements/gpu.new
+	mv requirements/gpu.new requirements/gpu.txt
 
 wheel: install $(VENV)/.dev ## Build dist/*.whl
 	$(BIN)/python -m build --wheel --no-isolation
@@ -40,6 +45,10 @@ $(VENV)/.cpu: requirements/cpu.txt requirements/torch-cpu.txt pyproject.toml
 	@sh scripts/setup.sh cpu
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.cpu
+$(VENV)/.gpu: requirements/gpu.txt pyproject.toml
+	@sh scripts/setup.sh gpu
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.$(SET)
 	@sh scripts/setup.sh dev
 	@touch $@

@@ -1,19 +1,30 @@
 #!/bin/sh
-# Makes .venv and installs the locks into it: `sh scripts/setup.sh cpu|dev`. Called by the Makefile.
-# Each thing that can be missing ends as one sentence with the way out; pip's words go to a log.
+# Makes .venv and installs the locks into it: `sh scripts/setup.sh cpu|gpu|dev`. Called by the
+# Makefile. Each thing that can be missing ends as one sentence with the way out; pip's words go to
+# a log.
 set -u
 part=$1
 venv=.venv
 log=$venv/install.log
+said=
 
 die() {
     echo "backprop: $1" >&2
     exit 2
 }
 
+new_enough() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
 find_python() {
-    for name in ${PYTHON:-python3.13 python3.12 python3.11 python3 python}; do
-        if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    if [ -n "${PYTHON:-}" ]; then
+        set -- "$PYTHON"
+    else
+        set -- python3.13 python3.12 python3.11 python3 python
+    fi
+    for name; do
+        if new_enough "$name"; then
             echo "$name"
             return
         fi
@@ -22,46 +33,61 @@ find_python() {
 
 make_venv() {
     python=$(find_python)
-    [ -n "$python" ] || die "Python 3.11 or newer is needed and not found; install it, or name it: make PYTHON=/path/to/python3.11 $part"
-    "$python" -c 'import venv, ensurepip' 2>/dev/null ||
+    [ -n "$python" ] || die "Python 3.11 or newer is needed and not found; install it, or name it: make PYTHON=/path/to/python3.11"
+    "$python" -c 'import venv, ensurepip' >/dev/null 2>&1 ||
         die "$python has no venv module; install it (Debian, Ubuntu: apt install python3-venv) and try again"
     rm -rf "$venv"
-    "$python" -m venv "$venv" 2>/dev/null || die "$python cannot make $venv; is the disk full, or the folder not writable?"
+    "$python" -m venv "$venv" >/dev/null 2>&1 ||
+        die "$python cannot make $venv; make sure that the disk has room and the folder is writable, and try again"
 }
 
-# Installs what the arguments name, or says why not.
-pip_install() {
-    "$venv/bin/python" -m pip install --disable-pip-version-check --no-deps "$@" >>"$log" 2>&1
+# pip's words are kept in a variable: on a full disk the log would lose the line that says so.
+pip() {
+    said=$("$venv/bin/python" -m pip --disable-pip-version-check --no-input "$@" 2>&1)
+    status=$?
+    printf '%s\n' "$said" 2>/dev/null >>"$log"
+    return $status
+}
+
+mentions() {
+    printf '%s\n' "$said" | grep -qiE "$1"
 }
 
 explain() {
-    if grep -qiE 'no space left' "$log"; then
-        die "the disk is full: about 3 GB are needed; make room and try again"
-    elif grep -qiE 'connection|network|resolve|timed out|proxy|unreachable|refused|no matching distribution' "$log"; then
-        die "the packages cannot be downloaded; check the network (or pip's index settings) and try again ($log has the details)"
-    elif grep -qiE 'do not match the hashes' "$log"; then
+    if mentions 'no space left|disk quota'; then
+        die "the disk is full (the CPU set takes about 2 GB, the GPU set about 10); make room and try again"
+    elif mentions 'do not match the hashes'; then
         die "a package is not the one that was locked; do not go on, and report it ($log has the details)"
+    elif mentions 'from versions: .*[0-9]' && ! mentions 'retrying'; then
+        die "a locked package has no build for this Python and system; try Python 3.11 on 64-bit Linux: make clean, then make PYTHON=python3.11 install ($log has the details)"
+    elif mentions 'connection ?(error|refused|reset|aborted|broken)|connecttimeout|timed out|max retries|name resolution|proxyerror|sslerror|unreachable|http error|from versions: none|no matching distribution'; then
+        die "the packages cannot be downloaded; check the network and pip's index settings, and try again ($log has the details)"
     fi
-    die "installing failed; $log has the details"
+    die "installing failed; $log has the details (make clean starts afresh)"
 }
 
-[ -x "$venv/bin/python" ] || make_venv
-: >>"$log" 2>/dev/null || die "$log cannot be written"
+{ new_enough "$venv/bin/python" && "$venv/bin/python" -m pip --version >/dev/null 2>&1; } || make_venv
+{ : >>"$log"; } 2>/dev/null || die "$log cannot be written; make sure that the disk has room and the folder is writable, and try again"
+
 case $part in
 cpu)
     echo "Installing the locked CPU set into $venv (about 2 GB; a few minutes)…"
-    pip_install --require-hashes -r requirements/cpu.txt || explain
+    pip install --no-deps --require-hashes -r requirements/cpu.txt || explain
     # Where the CPU build is provided locally pip finds it; elsewhere it is on PyTorch's own index.
-    pip_install -r requirements/torch-cpu.txt ||
-        pip_install --index-url "$TORCH_INDEX" -r requirements/torch-cpu.txt || explain
-    pip_install --no-build-isolation -e . || explain
+    pip install --no-deps -r requirements/torch-cpu.txt ||
+        pip install --no-deps --index-url "$TORCH_INDEX" -r requirements/torch-cpu.txt || explain
+    ;;
+gpu)
+    echo "Installing the locked GPU set into $venv (about 10 GB; not yet run on a GPU machine)…"
+    # pip takes an installed 2.13.0+cpu for 2.13.0.
+    [ ! -e "$venv/.cpu" ] || pip uninstall --yes torch || explain
+    rm -f "$venv/.cpu"
+    pip install --no-deps --require-hashes -r requirements/gpu.txt || explain
     ;;
 dev)
     echo "Installing the test tools into $venv…"
-    pip_install --require-hashes -r requirements/dev.txt || explain
-    ;;
-gpu)
-    echo "Installing Unsloth and CUDA's torch into $venv (several GB)…"
-    "$venv/bin/python" -m pip install --disable-pip-version-check -e '.[unsloth]' >>"$log" 2>&1 || explain
+    pip install --no-deps --require-hashes -r requirements/dev.txt || explain
+    exit
     ;;
 esac
+pip install --no-deps --no-build-isolation -e . || explain
