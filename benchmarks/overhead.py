@@ -101,7 +101,7 @@ def watched(folder: Path, base: Path, data: Path, steps: int, number: int) -> fl
         "training.warmup_steps": 0,
         "training.eval_steps": 10_000,
         "training.save_steps": 10_000,
-        "data.validation_fraction": 0,
+        "data.split.fractions": "[1.0]",
         "model.dtype": "float32",
         "model.max_length": 512,
     }

@@ -149,7 +149,7 @@ def _run_here(
 
     config, control = loaded.config, Control()
     lock = take_lock(folder)
-    status = new_status(run_id, "train", config.model.base, config.data.train)
+    status = new_status(run_id, "train", config.model.base, config.data.name)
     server = RunServer(
         status.run,
         "train",

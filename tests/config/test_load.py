@@ -116,7 +116,7 @@ def test_numbers_words_and_a_bom_are_read_as_meant(file: Path) -> None:
 def test_aliases_within_reason_work(file: Path) -> None:
     text = "x: &t rows.jsonl\n"
     file.write_text("model:\n  base: &b base\ndata:\n  train: *b\n")
-    assert load_config(file).config.data.train == str(file.parent / "base")
+    assert load_config(file).config.data.train[0].path == str(file.parent / "base")
     assert refused(file, text + GOOD).where == f"{file}:1"
 
 
@@ -139,7 +139,7 @@ def test_overrides_win_and_are_blamed(file: Path) -> None:
 def test_the_same_override_without_a_file() -> None:
     config = load_config(None, ["model.base=owner/name", "data.train=d.jsonl"]).config
     assert config.model.base == "owner/name"
-    assert config.data.train == str(Path("d.jsonl").absolute())
+    assert config.data.train[0].path == str(Path("d.jsonl").absolute())
 
 
 def test_paths_are_relative_to_whoever_named_them(
@@ -151,14 +151,14 @@ def test_paths_are_relative_to_whoever_named_them(
     monkeypatch.chdir(here)
     (folder / "run.yaml").write_text(GOOD)
     config = load_config(folder / "run.yaml", ["data.validation=v.jsonl"]).config
-    assert config.data.train == str(folder / "rows.jsonl")
+    assert config.data.train[0].path == str(folder / "rows.jsonl")
     assert config.model.base == str(folder / "base")
-    assert config.data.validation == str(here / "v.jsonl")
+    assert config.data.validation[0].path == str(here / "v.jsonl")
     relative = load_config(Path("../configs/run.yaml")).config
-    assert Path(relative.data.train).resolve() == folder / "rows.jsonl"
+    assert Path(relative.data.train[0].path).resolve() == folder / "rows.jsonl"
 
 
 def test_the_shipped_demo_is_valid(demo: Path) -> None:
     config = load_config(demo / "demo.yaml").config
     assert Path(config.model.base).is_dir()
-    assert Path(config.data.train).is_file()
+    assert Path(config.data.train[0].path).is_file()

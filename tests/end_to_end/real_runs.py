@@ -26,6 +26,7 @@ class Cli:
             **os.environ,
             "LC_ALL": "C.UTF-8",
             "XDG_STATE_HOME": str(folder / "state"),
+            "XDG_CACHE_HOME": str(folder / "cache"),
             "PYTHONUNBUFFERED": "1",
         }
         self.started: list[subprocess.Popen[str]] = []

@@ -83,8 +83,8 @@ def test_rows_too_long_are_dropped_and_said_and_all_too_long_is_refused(cli: Cli
     long = {"prompt": "Say it.", "completion": "yes " * 2000}
     data.write_text("".join(json.dumps(r) + "\n" for r in [row, long, row, row]))
     base = ["train", "--data", str(data), "--model", str(DEMO / "base"), "--no-unsloth"]
-    done = cli.run(*base, "--steps", "1", "--headless", "--set", "data.validation_fraction=0")
-    assert "1 train rows dropped: longer than 512 tokens" in done.stdout
+    done = cli.run(*base, "--steps", "1", "--headless", "--set", "data.split.fractions=[1.0]")
+    assert "1 rows dropped (over 512 tokens): too long" in done.stdout
     assert "rows.jsonl:2" in done.stdout
     data.write_text(json.dumps(long) + "\n")
     done = cli.run(*base, "--steps", "1", "--headless", status=2)

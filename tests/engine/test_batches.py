@@ -81,7 +81,7 @@ def test_every_example_reaches_the_model_whole_once_an_epoch(demo: Path, tmp_pat
     expected = []
     for epoch in range(2):
         order.set_epoch(epoch)
-        expected += [(examples[i].ids, examples[i].labels) for i in order]
+        expected += [(examples[i].ids.tolist(), examples[i].labels.tolist()) for i in order]
     assert seen == expected
 
 

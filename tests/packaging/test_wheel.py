@@ -25,7 +25,7 @@ def test_the_wheel_alone_finds_what_ships(tmp_path: Path) -> None:
         "loaded = load_config(shipped('configs') / 'demo' / 'demo.yaml')\n"
         "from pathlib import Path\n"
         "assert (Path(loaded.config.model.base) / 'model.safetensors').is_file()\n"
-        "assert Path(loaded.config.data.train).is_file()\n"
+        "assert Path(loaded.config.data.train[0].path).is_file()\n"
         "themes, problems = tui.themes.load_themes()\n"
         "assert len(themes) == 4 and not problems\n"
         "import sys; sys.argv = ['backprop', '--version']\n"

@@ -31,7 +31,7 @@ def encoder(folder: Path, template: Path | None = None) -> Encoder:
 
 
 def trained_text(encoder: Encoder, example: Example) -> str:
-    ids = [i for i, learn in zip(example.ids, example.trained, strict=True) if learn]
+    ids = example.ids[example.trained].tolist()
     return encoder.tokenizer.backend.decode(ids, skip_special_tokens=False)
 
 
@@ -44,8 +44,8 @@ def test_chatml_as_transformers_has_it(demo: Path) -> None:
         return_assistant_tokens_mask=True,
     )
     ours = encoder(demo / "base").encode(TALK)
-    assert ours.ids == list(theirs["input_ids"])
-    assert ours.trained == [bool(x) for x in theirs["assistant_masks"]]
+    assert ours.ids.tolist() == list(theirs["input_ids"])
+    assert ours.trained.tolist() == [bool(x) for x in theirs["assistant_masks"]]
 
 
 def test_what_the_assistant_wrote_is_trained(demo: Path) -> None:
@@ -53,9 +53,7 @@ def test_what_the_assistant_wrote_is_trained(demo: Path) -> None:
     example = ours.encode(TALK)
     first, second = TALK.turns[2].content, TALK.turns[4].content
     assert trained_text(ours, example) == f"{first}<|im_end|>{second}<|im_end|>"
-    assert [label for label in example.labels if label != -100] == [
-        i for i, learn in zip(example.ids, example.trained, strict=True) if learn
-    ]
+    assert example.labels[example.labels != -100].tolist() == example.ids[example.trained].tolist()
 
 
 def test_a_template_without_generation_marks_gives_the_same(demo: Path, tmp_path: Path) -> None:
@@ -63,23 +61,37 @@ def test_a_template_without_generation_marks_gives_the_same(demo: Path, tmp_path
     plain = tmp_path / "plain.jinja"
     plain.write_text(re.sub(r"{%-? (end)?generation %}", "", source))
     assert "generation %}" not in plain.read_text()
-    assert encoder(demo / "base", plain).encode(TALK) == encoder(demo / "base").encode(TALK)
+    one, other = encoder(demo / "base", plain).encode(TALK), encoder(demo / "base").encode(TALK)
+    assert one.labels.tolist() == other.labels.tolist()
 
 
 def test_a_prompt_is_the_beginning_of_its_example(demo: Path) -> None:
     ours = encoder(demo / "base")
     prompt, example = ours.prompt_ids("Once upon"), ours.encode(PAIR)
-    assert example.ids[: len(prompt)] == prompt
-    assert example.trained[: len(prompt)] == [False] * len(prompt)
+    assert example.ids[: len(prompt)].tolist() == prompt
+    assert not example.trained[: len(prompt)].any()
     assert example.trained[len(prompt)]
 
 
 def test_a_template_that_rewrites_the_past_is_refused(demo: Path, tmp_path: Path) -> None:
     template = tmp_path / "t.jinja"
-    template.write_text("{{ messages | length }}{% for m in messages %}{{ m.content }}{% endfor %}")
+    template.write_text(
+        "{{ messages | length }}{% for m in messages %}{{ m.content | upper }}{% endfor %}"
+    )
     with pytest.raises(UserError, match="generation") as caught:
         encoder(demo / "base", template).encode(TALK)
     assert caught.value.where == TALK.where
+
+
+def test_a_template_that_rewrites_the_past_around_the_answers(demo: Path, tmp_path: Path) -> None:
+    template = tmp_path / "t.jinja"
+    template.write_text(
+        "{{ messages | length }}{% for m in messages %}<{{ m.role }}>{{ m.content | trim }}"
+        "<|im_end|>{% endfor %}"
+    )
+    ours = encoder(demo / "base", template)
+    first, second = TALK.turns[2].content, TALK.turns[4].content.strip()
+    assert trained_text(ours, ours.encode(TALK)) == f"{first}<|im_end|>{second}<|im_end|>"
 
 
 def test_a_template_that_refuses_or_reaches_out(demo: Path, tmp_path: Path) -> None:
@@ -96,18 +108,6 @@ def test_a_template_that_refuses_or_reaches_out(demo: Path, tmp_path: Path) -> N
         encoder(demo / "base", template)
 
 
-def test_too_long_is_dropped_and_counted(demo: Path) -> None:
-    ours = encoder(demo / "base")
-    length = len(ours.encode(PAIR).ids)
-    assert len(ours.encode(TALK).ids) > length
-    seen: list[int] = []
-    encoded = ours.encode_all([TALK, PAIR], length, seen.append)
-    assert [example.where for example in encoded.examples] == [PAIR.where]
-    assert encoded.too_long == [TALK.where]
-    assert seen == [1, 2]
-    assert ours.encode_all([PAIR], length - 1).too_long == [PAIR.where]
-
-
 def test_without_a_template_bos_once_and_the_end_is_learnt(shared: Path) -> None:
     from transformers import AutoTokenizer
 
@@ -119,9 +119,10 @@ def test_without_a_template_bos_once_and_the_end_is_learnt(shared: Path) -> None
     expected = theirs(text)["input_ids"]
     if expected[-1] != theirs.eos_token_id:
         expected = [*expected, theirs.eos_token_id]
-    assert example.ids == expected
-    assert example.ids.count(theirs.bos_token_id) == 1
-    assert example.ids.count(theirs.eos_token_id) == 1
+    ids = example.ids.tolist()
+    assert ids == expected
+    assert ids.count(theirs.bos_token_id) == 1
+    assert ids.count(theirs.eos_token_id) == 1
     assert example.trained[-1]
     assert not example.trained[0]
     assert "time." in trained_text(ours, example)
@@ -144,7 +145,7 @@ def test_qwen2_ids_are_those_of_transformers(shared: Path, demo: Path, tmp_path:
     theirs = AutoTokenizer.from_pretrained(folder).apply_chat_template(
         [{"role": turn.role, "content": turn.content} for turn in TALK.turns], return_dict=True
     )
-    assert encoder(folder).encode(TALK).ids == list(theirs["input_ids"])
+    assert encoder(folder).encode(TALK).ids.tolist() == list(theirs["input_ids"])
 
 
 def test_a_broken_tokenizer_is_a_user_error(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from trainer_core.cli.dashboard import no_dashboard_because, open_dashboard
 from trainer_core.cli.headless import follow, say
+from trainer_core.config.data_section import SPLITS, DataSection
 from trainer_core.config.load import LoadedConfig, dump_config
-from trainer_core.data.dataset import check_data
+from trainer_core.data.opening import first_conversations, open_sources
 from trainer_core.errors import UserError
 from trainer_core.planning.backend import choose_backend
 from trainer_core.planning.facts import is_local, model_facts
@@ -14,6 +15,7 @@ from trainer_core.runs.folder import RunFolder, run_name
 from trainer_core.runs.recorder import last_number
 from trainer_core.runs.registry import find_run, new_run
 from trainer_core.runs.status import new_status, write_status
+from trainer_core.tokens.tokenizer import named_template
 from trainer_core.worker.client import start
 
 
@@ -33,7 +35,7 @@ def launch(loaded: LoadedConfig, output: Path | None, watching: Watching) -> int
     config = loaded.config
     name = config.run.name or run_name(config.model.base)
     run_id, folder = new_run(name, output, dump_config(loaded))
-    write_status(folder, new_status(run_id, "train", config.model.base, config.data.train))
+    write_status(folder, new_status(run_id, "train", config.model.base, config.data.name))
     start(folder)
     return watch(folder, watching)
 
@@ -66,10 +68,9 @@ def preflight(loaded: LoadedConfig) -> None:
     """What can be known to fail in a second should not fail in a minute."""
     config = loaded.config
     choose_backend(config.model.backend)
-    form, pairs = check_data(config.data)
-    template = config.model.template
-    if template is not None and not Path(template).is_file():
-        raise UserError(f"model.template {template} is not a file")
+    pairs = _all_pairs(config.data)
+    if config.model.template is not None:
+        named_template(config.model.template)
     if not is_local(config.model.base):
         return  # the job fetches it
     base = Path(config.model.base).expanduser()
@@ -79,9 +80,21 @@ def preflight(loaded: LoadedConfig) -> None:
             hint="Name a folder with a model, or a model on the hub such as owner/name.",
         )
     facts = model_facts(base)
-    if not (facts.has_template or template or pairs):
+    if not (facts.has_template or config.model.template or pairs):
         raise UserError(
-            f"{base.name} has no chat template, and {config.data.train} holds conversations "
-            f"({form.name})",
+            f"{base.name} has no chat template, and {config.data.name} holds conversations",
             hint="Name a Jinja template in model.template, or use prompt/completion rows.",
         )
+
+
+def _all_pairs(data: DataSection) -> bool:
+    """Whether the first rows of every source that lies here are pairs or texts, which a model
+    without a chat template can learn. Raises UserError for the first that cannot be used."""
+    here = data.model_copy(
+        update={
+            name: [source for source in getattr(data, name) if source.hub is None]
+            for name in SPLITS
+        }
+    )
+    talks = [talk for source in open_sources(here) for talk in first_conversations(here, source)]
+    return all(talk.pair or talk.text is not None for talk in talks)

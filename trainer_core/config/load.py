@@ -5,10 +5,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from trainer_core.config.data_section import SPLITS, names_hub
 from trainer_core.config.schema import RunConfig
 from trainer_core.config.yaml_file import Keys, YamlFile, dump_yaml, parse_scalar, read_yaml
 from trainer_core.errors import UserError
@@ -58,15 +59,21 @@ def dump_config(loaded: LoadedConfig) -> str:
 
 def field_at(keys: Sequence[str | int]) -> type[BaseModel] | None:
     """The section of the schema at `keys`, or None where there is none."""
-    model: type[BaseModel] = RunConfig
+    model: type[BaseModel] | None = RunConfig
     for key in keys:
-        info = model.model_fields.get(str(key))
-        if info is None or not isinstance(info.annotation, type):
-            return None
-        if not issubclass(info.annotation, BaseModel):
-            return None
-        model = info.annotation
+        if isinstance(key, int):
+            continue  # an item of a list is described where the list is
+        info = model.model_fields.get(key) if model is not None else None
+        model = _section_in(info.annotation) if info is not None else None
     return model
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field holds: itself, or as an item of a list, or beside None."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_section_in(argument) for argument in get_args(annotation))
+    return next((section for section in found if section is not None), None)
 
 
 def _apply(data: dict[str, Any], override: str) -> None:
@@ -85,22 +92,57 @@ def _apply(data: dict[str, Any], override: str) -> None:
     target[keys[-1]] = parse_scalar(value)
 
 
-# Fields that name a file. A model may also be a name on the hub, so it is a path if it exists.
-_PATHS = (("data", "train"), ("data", "validation"), ("model", "base"), ("model", "template"))
+# What names a file. A model may also be a name on the hub, a template the name of a family: they
+# are paths where such a file exists, or where they look like one.
+_MAYBE_PATHS = (("model", "base"), ("model", "template"))
+_DATA_PATHS = ("path", "inputs", "answers", "prompt", "file")
 
 
 def _make_paths_absolute(data: dict[str, Any], folder: Path) -> None:
-    for section, name in _PATHS:
+    for section, name in _MAYBE_PATHS:
         holder = data.get(section)
         value = holder.get(name) if isinstance(holder, dict) else None
-        if not isinstance(holder, dict) or not isinstance(value, str) or not value or "\0" in value:
-            continue
-        path = Path(os.path.abspath(folder / Path(value).expanduser()))  # noqa: PTH100 - drops ..
-        if name != "base" or value.startswith(".") or path.exists():
-            holder[name] = str(path)
+        if isinstance(holder, dict) and isinstance(value, str) and value:
+            path = _absolute(value, folder)
+            if value.startswith((".", "~")) or Path(path).exists() or value.endswith(".jinja"):
+                holder[name] = path
+    rows = data.get("data")
+    if isinstance(rows, dict):
+        for split in SPLITS:
+            if split in rows:
+                rows[split] = _absolute_source(rows[split], folder)
+        if isinstance(rows.get("split"), dict):
+            rows["split"] = _absolute_source(rows["split"], folder)
+
+
+def _absolute_source(source: Any, folder: Path) -> Any:
+    """A source as the config has it, with absolute paths: text, a mapping, or a list of them."""
+    if isinstance(source, list):
+        return [_absolute_source(item, folder) for item in source]
+    if isinstance(source, dict):
+        return {
+            key: _absolute(value, folder)
+            if key in _DATA_PATHS and isinstance(value, str)
+            else _absolute_source(value, folder)
+            if key == "pairs"
+            else value
+            for key, value in source.items()
+        }
+    if not isinstance(source, str):
+        return source
+    path = _absolute(source, folder)
+    return source if names_hub(source) and not Path(path).exists() else path
+
+
+def _absolute(value: str, folder: Path) -> str:
+    if not value or "\0" in value:
+        return value
+    return os.path.abspath(folder / Path(value).expanduser())  # noqa: PTH100 - drops ..
 
 
 def _copy(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_copy(item) for item in value]
     return {key: _copy(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 

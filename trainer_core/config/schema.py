@@ -5,19 +5,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-Auto = Literal["auto"]
-Count = Annotated[int, Field(ge=1, le=2**31)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-Text = Annotated[str, Field(min_length=1, max_length=4096)]
-
-
-class Section(BaseModel):
-    """A mapping of the YAML file. Unknown keys are mistakes, never ignored."""
-
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, protected_namespaces=())
+from trainer_core.config.data_section import DataSection
+from trainer_core.config.fields import Auto, Count, Fraction, Positive, Section, Text
 
 
 class RunSection(Section):
@@ -39,10 +30,12 @@ class ModelSection(Section):
         "auto", description="Number format of the weights while training."
     )
     max_length: Auto | Annotated[int, Field(ge=8, le=2**24)] = Field(
-        "auto", description="Longest example in tokens; longer rows are dropped and counted."
+        "auto", description="Longest example in tokens; data.too_long says what becomes of others."
     )
     template: Text | None = Field(
-        None, description="A file with a Jinja chat template; the model's own if not given."
+        None,
+        description="Chat template: a Jinja file, or a family (alpaca, chatml, deepseek, gemma, "
+        "llama-3, mistral, phi-3, phi-4, zephyr); the model's own if not given.",
     )
 
 
@@ -57,19 +50,6 @@ class LoraSection(Section):
     )
 
 
-class DataSection(Section):
-    """Where the rows come from and how they are split."""
-
-    train: Text = Field(description="A JSONL file with the rows to train on.")
-    validation: Text | None = Field(None, description="A JSONL file with rows to validate on.")
-    validation_fraction: Fraction = Field(
-        0.05,
-        description="Share of the rows held back for validation where no file is named (by seed; "
-        "0 for none, at most 200 rows).",
-    )
-    limit: Count | None = Field(None, description="Use at most this many rows of the train file.")
-
-
 class TrainingSection(Section):
     """The training loop."""
 
@@ -78,6 +58,11 @@ class TrainingSection(Section):
     batch_size: Count = Field(2, description="Examples in a micro-batch, on each device.")
     gradient_accumulation: Count = Field(
         4, description="Micro-batches in one optimizer step (effective batch = this x batch_size)."
+    )
+    packing: Literal["off", "pack", "padding-free"] = Field(
+        "off",
+        description="pack: several examples in one of max_length, none seeing another; "
+        "padding-free: a micro-batch as one row without padding.",
     )
     learning_rate: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = Field(
         2e-4, description="Peak learning rate."

@@ -1,24 +1,21 @@
-"""Rows of a JSONL file, one at a time, each with the line it stands on."""
+"""A record as read, before anyone knows what it means."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import Any, Protocol, runtime_checkable
 
-from trainer_core.errors import UserError
-
-MAX_LINE_BYTES = 256 << 20
+from trainer_core.data.problems import Problem
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
-    """A record as read."""
+    """A record: where it stands, and its cells. `problem` says why there are none."""
 
     path: str
-    line: int
-    data: dict[str, Any]
+    line: int  # line of a text file, else number of the record, from 1
+    data: dict[str, Any] = field(default_factory=dict)
+    problem: Problem | None = None
 
     @property
     def where(self) -> str:
@@ -26,55 +23,52 @@ class Row:
         return f"{self.path}:{self.line}"
 
 
-def read_rows(path: Path, limit: int | None = None) -> Iterator[Row]:
-    """The rows of a JSONL file; blank lines are skipped.
+class Chunk(Protocol):
+    """A piece of a source, small enough to hold, that can be sent to another process and read
+    there: usually where to read, not what was read."""
 
-    Raises UserError naming path:line for a line that is not a JSON object.
-    """
-    return islice(_read(path), limit)
-
-
-def _read(path: Path) -> Iterator[Row]:
-    try:
-        if not path.is_file():
-            what = "is a folder" if path.is_dir() else "does not exist"
-            raise UserError(f"the data file {path} {what}", hint="Name a JSONL file.")
-        file = path.open("rb")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"the data file {path} cannot be read: {reason}") from None
-    with file:
-        number = 0
-        while line := file.readline(MAX_LINE_BYTES):
-            number += 1
-            where = f"{path}:{number}"
-            if len(line) == MAX_LINE_BYTES:
-                raise UserError(
-                    f"a line of more than {MAX_LINE_BYTES >> 20} MiB",
-                    where=where,
-                    hint="Is this JSONL?",
-                )
-            if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")
-            if line.strip():
-                yield Row(str(path), number, _parse(line, where))
+    def rows(self) -> Iterator[Row]:
+        """The rows, in order; a row that cannot be read is given with its problem."""
+        ...
 
 
-def _parse(line: bytes, where: str) -> dict[str, Any]:
-    hint = "Each line must be one JSON object."
-    try:
-        data = json.loads(line)
-    except UnicodeDecodeError:
-        raise UserError(
-            "the line is not UTF-8", where=where, hint="Save the file as UTF-8."
-        ) from None
-    except json.JSONDecodeError as error:
-        cut = "" if line.endswith(b"\n") else " (the file seems to be cut off here)"
-        raise UserError(f"not JSON: {error.msg}{cut}", where=where, hint=hint) from None
-    except (RecursionError, ValueError) as error:
-        raise UserError(f"not JSON that can be read: {error}", where=where, hint=hint) from None
-    if not isinstance(data, dict):
-        raise UserError(
-            f"the line is a {type(data).__name__}, not an object", where=where, hint=hint
-        )
-    return data
+def row_of(chunk: Chunk, index: int) -> Row | None:
+    """One row of a chunk; only it is parsed where the chunk knows how."""
+    if isinstance(chunk, OneByOne):
+        return chunk.row(index)
+    return next(islice(chunk.rows(), index, None), None)
+
+
+@runtime_checkable
+class OneByOne(Protocol):
+    """A chunk that can parse one row alone."""
+
+    def row(self, index: int) -> Row | None:
+        """The row with this number within the chunk."""
+        ...
+
+
+class Source(Protocol):
+    """Where rows come from. Opening one reads next to nothing."""
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        ...
+
+    def chunks(self) -> Iterator[tuple[int, Chunk]]:
+        """The chunks in order, each with the number of its rows, found as they are asked for: what
+        comes first is there at once, and nothing is held that was passed on.
+
+        Raises UserError where the file as a whole cannot be read.
+        """
+        ...
+
+    def fingerprint(self) -> str:
+        """Changes when the content changes: what a cache of it is named by."""
+        ...
+
+
+def rows_of(source: Source, limit: int | None = None) -> Iterator[Row]:
+    """The rows of a source, the first `limit` of them."""
+    return islice(chain.from_iterable(chunk.rows() for _, chunk in source.chunks()), limit)

@@ -48,7 +48,6 @@ def quieten(offline: bool) -> None:
     """
     os.environ["UNSLOTH_DISABLE_STATISTICS"] = "1"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"

@@ -1,22 +1,36 @@
 """From examples to what the loop reads: a dataset, batches of tensors, the order of the data."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import datasets
+import numpy as np
 import torch
 
 from trainer_core.tokens.examples import IGNORED, Example
 
 
-def to_dataset(examples: Sequence[Example]) -> datasets.Dataset:
-    """Examples as TRL takes them ready-made: `input_ids` and `labels`."""
-    return datasets.Dataset.from_dict(
-        {
-            "input_ids": [example.ids for example in examples],
-            "labels": [example.labels for example in examples],
+class ExamplesLike(Protocol):
+    """Examples by number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Example: ...
+
+
+def to_dataset(examples: ExamplesLike) -> datasets.Dataset:
+    """Examples as TRL takes them ready-made (`input_ids` and `labels`), each made when it is read:
+    the dataset itself holds numbers only, whatever the size of the data."""
+
+    def read(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
+        chosen = [examples[index] for index in batch["example"]]
+        return {
+            "input_ids": [example.ids for example in chosen],
+            "labels": [example.labels for example in chosen],
         }
-    )
+
+    numbers = datasets.Dataset.from_dict({"example": np.arange(len(examples))})
+    return numbers.with_transform(read)
 
 
 class Collator:
@@ -35,8 +49,8 @@ class Collator:
         attention = torch.zeros(shape, dtype=torch.int64)
         for row, example in enumerate(examples):
             length = len(example["input_ids"])
-            ids[row, :length] = torch.tensor(example["input_ids"])
-            labels[row, :length] = torch.tensor(example["labels"])
+            ids[row, :length] = torch.as_tensor(np.asarray(example["input_ids"], dtype=np.int64))
+            labels[row, :length] = torch.as_tensor(np.asarray(example["labels"], dtype=np.int64))
             attention[row, :length] = 1
         return {"input_ids": ids, "labels": labels, "attention_mask": attention}
 

@@ -2,37 +2,22 @@
 
 import logging
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from trainer_core.config.load import load_config
-from trainer_core.config.schema import RunConfig
-from trainer_core.data.dataset import Dataset, load_dataset
-from trainer_core.engine.base_model import fetch, quieten
+from trainer_core.engine.base_model import quieten
+from trainer_core.engine.preparing import Ready, make_ready
 from trainer_core.errors import StoppedError, UserError
-from trainer_core.hardware.facts import machine_facts
 from trainer_core.planning.backend import BackendChoice, choose_backend
-from trainer_core.planning.facts import DataFacts, ModelFacts, is_local, model_facts
-from trainer_core.planning.plan import ResolvedRun, plan, plan_max_length
+from trainer_core.planning.facts import is_local
 from trainer_core.planning.resolved_file import read_resolved, write_resolved
 from trainer_core.runs.control import Control
-from trainer_core.runs.events import Finished, Notice, Plan, Progress, Samples, Stage
+from trainer_core.runs.events import Finished, Plan, Samples, Stage
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.recorder import Recorder
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Everything that is known before the weights are loaded."""
-
-    base: Path
-    encoder: Any
-    train: list[Any]
-    validation: list[Any]
-    run: ResolvedRun
 
 
 def train(
@@ -56,11 +41,13 @@ def train(
     backend = _import_backend(choice, recorder)
     _check(control)
 
-    prepared = _prepare(config, loaded.given, resolved, choice, recorder, control)
+    ready = make_ready(
+        config, loaded.given, resolved, choice, recorder, control, own_process=own_process
+    )
     resume_from = _resume_point(folder)
     if resolved is None:
-        write_resolved(folder.resolved, prepared.run)
-    run = prepared.run
+        write_resolved(folder.resolved, ready.run)
+    run = ready.run
     recorder.record(
         Plan(
             total_steps=run.total_steps,
@@ -70,9 +57,9 @@ def train(
             resumed_from=_step(resume_from),
         )
     )
-    model = _load_model(backend, prepared, recorder)
+    model = _load_model(backend, ready, recorder)
     _check(control)
-    return _train(folder, recorder, control, backend, prepared, model, resume_from, started)
+    return _train(folder, recorder, control, backend, ready, model, resume_from, started)
 
 
 def _import_backend(choice: BackendChoice, recorder: Recorder) -> Any:
@@ -87,111 +74,14 @@ def _import_backend(choice: BackendChoice, recorder: Recorder) -> Any:
     return backend
 
 
-def _prepare(
-    config: RunConfig,
-    given: frozenset[str],
-    resolved: ResolvedRun | None,
-    choice: BackendChoice,
-    recorder: Recorder,
-    control: Control,
-) -> Prepared:
-    recorder.record(Stage(stage="data", detail=config.data.train))
-    data = load_dataset(config.data, config.training.seed)
-    log.info(
-        "%s: %s rows to train, %s to validate, written as %s",
-        config.data.train,
-        f"{len(data.train):,}",
-        f"{len(data.validation):,}",
-        data.form.name,
-    )
-    _check(control)
-    if not is_local(config.model.base):
-        recorder.record(Stage(stage="downloading", detail=config.model.base))
-    base = fetch(config.model.base)
-    facts = model_facts(base)
-    encoder, train_set, validation_set, data_facts = _tokenize(
-        config, base, facts, data, recorder, control
-    )
-    if resolved is None:
-        recorder.record(Stage(stage="planning"))
-        resolved = plan(config, given, machine_facts(), facts, data_facts, choice)
-    return Prepared(base, encoder, train_set, validation_set, resolved)
-
-
-def _tokenize(
-    config: RunConfig,
-    base: Path,
-    facts: ModelFacts,
-    data: Dataset,
-    recorder: Recorder,
-    control: Control,
-) -> tuple[Any, list[Any], list[Any], DataFacts]:
-    from trainer_core.tokens.examples import Encoder
-    from trainer_core.tokens.tokenizer import load_tokenizer
-
-    max_length, _ = plan_max_length(config, facts)
-    total = len(data.train) + len(data.validation)
-    recorder.record(Stage(stage="tokenizing", detail=f"{total:,} rows"))
-    encoder = Encoder(load_tokenizer(base, config.model.template), config.model.base)
-    began = said = time.monotonic()
-    finished = 0
-
-    def progress(done: int) -> None:
-        nonlocal said
-        now = time.monotonic()
-        if now - said >= 0.5:
-            said = now
-            _check(control)
-            rate = (finished + done) / (now - began)
-            recorder.record(
-                Progress(
-                    stage="tokenizing", done=finished + done, total=total, unit="rows", rate=rate
-                )
-            )
-
-    train = encoder.encode_all(data.train, max_length, progress)
-    finished = len(data.train)
-    validation = encoder.encode_all(data.validation, max_length, progress)
-    for name, split in (("train", train), ("validation", validation)):
-        _say_dropped(recorder, name, split.too_long, f"longer than {max_length:,} tokens")
-        _say_dropped(recorder, name, split.nothing_trained, "without a token to train on")
-    if not train.examples:
-        raise UserError(
-            "no row is left to train on",
-            where=config.data.train,
-            hint=f"All were longer than model.max_length ({max_length:,} tokens) or had no answer.",
-        )
-    lengths = [len(example.ids) for example in train.examples]
-    trained = sum(sum(example.trained) for example in train.examples)
-    data_facts = DataFacts(
-        len(train.examples), len(validation.examples), max(lengths), sum(lengths), trained
-    )
-    log.info(
-        "%s examples, %s tokens of which %s are trained, longest %s",
-        f"{data_facts.train:,}",
-        f"{data_facts.tokens:,}",
-        f"{trained:,}",
-        f"{data_facts.longest:,}",
-    )
-    return encoder, train.examples, validation.examples, data_facts
-
-
-def _say_dropped(recorder: Recorder, split: str, rows: list[str], why: str) -> None:
-    if rows:
-        shown = ", ".join(rows[:3]) + ("…" if len(rows) > 3 else "")
-        recorder.record(
-            Notice(message=f"{len(rows):,} {split} rows dropped: {why}", hint=f"First: {shown}")
-        )
-
-
-def _load_model(backend: Any, prepared: Prepared, recorder: Recorder) -> Any:
+def _load_model(backend: Any, ready: Ready, recorder: Recorder) -> Any:
     import torch
 
-    config = prepared.run.config
+    config = ready.run.config
     recorder.record(Stage(stage="loading", detail=config.model.base))
     began = time.monotonic()
     try:
-        model = backend.load(prepared.base, config, getattr(torch, config.model.dtype))
+        model = backend.load(ready.base, config, getattr(torch, config.model.dtype))
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"the model {config.model.base} cannot be loaded: {reason}") from error
@@ -213,7 +103,7 @@ def _train(
     recorder: Recorder,
     control: Control,
     backend: Any,
-    prepared: Prepared,
+    ready: Ready,
     model: Any,
     resume_from: Path | None,
     started: float,
@@ -225,8 +115,8 @@ def _train(
     from trainer_core.engine.batches import Collator, to_dataset
     from trainer_core.engine.loop import Loop, loop_config
 
-    run, training = prepared.run, prepared.run.config.training
-    encoder = prepared.encoder
+    run, training = ready.run, ready.run.config.training
+    encoder = ready.encoder
     template = encoder.tokenizer.template if run.config.model.template else None
 
     def answer(when: Literal["before", "after"], step: int) -> None:
@@ -247,14 +137,14 @@ def _train(
         wishes=control,
         keep=training.keep_checkpoints,
         model=model,
-        args=loop_config(run.config, run.total_steps, folder, bool(prepared.validation)),
-        train_dataset=to_dataset(prepared.train),
-        eval_dataset=to_dataset(prepared.validation) if prepared.validation else None,
+        args=loop_config(run.config, run.total_steps, folder, bool(ready.validation)),
+        train_dataset=to_dataset(ready.train),
+        eval_dataset=to_dataset(ready.validation) if ready.validation else None,
         data_collator=Collator(encoder.tokenizer.pad_id),
         # TRL insists on one, and uses it for nothing: the examples are ready-made.
-        processing_class=AutoTokenizer.from_pretrained(str(prepared.base)),
+        processing_class=AutoTokenizer.from_pretrained(str(ready.base)),
     )
-    loop.on_best = lambda: save_adapter(model, folder.adapter / "best", prepared.base, template)
+    loop.on_best = lambda: save_adapter(model, folder.adapter / "best", ready.base, template)
     control.holds_work = True
     detail = f"resumed at step {_step(resume_from)}" if resume_from else ""
     recorder.record(Stage(stage="training", detail=detail))
@@ -265,7 +155,7 @@ def _train(
     if not control.aborting:
         recorder.record(Stage(stage="saving", detail=str(last)))
         loop.save("end")
-        save_adapter(model, last, prepared.base, template)
+        save_adapter(model, last, ready.base, template)
     stopped = step < run.total_steps
     if not stopped:
         answer("after", step)

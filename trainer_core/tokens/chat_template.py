@@ -1,84 +1,135 @@
-"""Rendering a chat template, sandboxed, and finding which characters the assistant wrote.
+"""Chat templates: a conversation as the text a model was trained on, and what of it the assistant
+wrote. Templates come with models, so they render in a sandbox (tokens/sandbox.py)."""
 
-Two ways to find them: the `{% generation %}` blocks of the template where it has them, and its own
-rendering of each beginning of the conversation where not.
-"""
-
-import json
+import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal
 
 import jinja2
 from jinja2 import nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from trainer_core.data.conversations import Conversation, Turn
+from trainer_core.data.problems import RowError
 from trainer_core.errors import UserError
+from trainer_core.tokens.sandbox import BoundedEnvironment, TooMuchError, render_bounded, to_json
 from trainer_core.tokens.tokenizer import Tokenizer
 
 Spans = list[tuple[int, int]]
+TrainOn = Literal["all", "last"]
+# A mark such as <|end|> right before another: the first ends what came before.
+_MARK_BEFORE_MARK = re.compile(r"<[|｜][^<>|｜]+[|｜]>(?=<[|｜])")
+HINT = "Name another template in model.template."
 
 
 class ChatTemplate:
-    """A compiled chat template of a model."""
+    """One Jinja chat template, compiled once."""
 
     def __init__(self, source: str, tokenizer: Tokenizer) -> None:
-        # Marks that no data can hold, put around what `{% generation %}` encloses.
-        mark = secrets.token_hex(8)
-        self._open, self._close = f"\x00<{mark}\x00", f"\x00{mark}>\x00"
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True,
-            lstrip_blocks=True,
-            extensions=[loopcontrols, _Generation],
+        # Marks that no data can hold: around what `{% generation %}` encloses, and around contents.
+        nonce = secrets.token_hex(8)
+        self._open, self._close = f"\x00<{nonce}\x00", f"\x00{nonce}>\x00"
+        self._before, self._after = f"\x01<{nonce}\x01", f"\x01{nonce}>\x01"
+        environment = BoundedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation]
         )
         environment.globals["raise_exception"] = _raise
         environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
         environment.globals["generation_marks"] = (self._open, self._close)
-        environment.filters["tojson"] = _to_json
+        environment.filters["tojson"] = to_json
         try:
             self._template = environment.from_string(source)
-        except jinja2.TemplateError as error:
-            raise UserError(f"the chat template is not valid: {error}", hint=_HINT) from None
+        except (jinja2.TemplateError, RecursionError) as error:
+            line = (
+                f" (line {error.lineno})" if isinstance(error, jinja2.TemplateSyntaxError) else ""
+            )
+            raise UserError(f"the chat template is not valid: {error}{line}", hint=HINT) from None
+        self._known = dict(self._template.globals)
+        stops = (tokenizer.backend.id_to_token(token) for token in tokenizer.stop_ids)
+        self._stops = tuple(stop for stop in stops if stop)
         self._tokens = {"bos_token": tokenizer.bos, "eos_token": tokenizer.eos}
 
-    def render(self, turns: Sequence[Turn], *, prompt: bool = False) -> str:
-        """The conversation as text; with `prompt`, up to where the assistant begins to write."""
-        text = self._render(turns, prompt)
+    def render(
+        self,
+        turns: Sequence[Turn],
+        *,
+        prompt: bool = False,
+        tools: Sequence[Mapping[str, Any]] = (),
+    ) -> str:
+        """The conversation as text; with `prompt`, up to where the assistant begins to write.
+
+        Raises RowError if the template refuses it.
+        """
+        text = self._render([_message(turn) for turn in turns], tools, prompt)
         return text.replace(self._open, "").replace(self._close, "")
 
-    def render_with_spans(self, conversation: Conversation) -> tuple[str, Spans]:
-        """The conversation as text, and the [start, end) characters of each assistant turn with the
-        mark that ends it.
+    def render_with_spans(
+        self, conversation: Conversation, train_on: TrainOn = "all"
+    ) -> tuple[str, Spans]:
+        """The conversation as text, and the [start, end) characters of each trained turn of the
+        assistant with the mark that ends it.
 
-        Raises UserError if the template refuses the conversation, or if what the assistant wrote
+        Raises RowError if the template refuses the conversation, or if what the assistant wrote
         cannot be told from its rendering.
         """
         try:
-            marked = self._render(conversation.turns, False)
-            if self._open in marked:
-                return self._from_marks(marked)
-            return marked, self._from_prefixes(marked, conversation.turns)
-        except UserError as error:
+            if conversation.text is not None:
+                return self._text_spans(conversation)
+            text, spans = self._turn_spans(conversation)
+        except RowError as error:
             if error.where:
                 raise
-            raise UserError(error.message, where=conversation.where, hint=error.hint) from None
-
-    def _render(self, turns: Sequence[Turn], prompt: bool) -> str:
-        messages = [{"role": turn.role, "content": turn.content} for turn in turns]
-        try:
-            return self._template.render(
-                messages=messages, tools=None, add_generation_prompt=prompt, **self._tokens
-            )
-        except UserError:
-            raise
-        except Exception as error:  # a template is a program: it can fail in any way
-            raise UserError(
-                f"the chat template cannot render this conversation: {error}", hint=_HINT
+            raise RowError(
+                error.kind, error.message, where=conversation.where, hint=error.hint
             ) from None
+        turns = [turn for turn in conversation.turns if turn.role == "assistant"]
+        if train_on == "all" and all(turn.trained for turn in turns):
+            return text, spans
+        if len(spans) != len(turns):
+            raise RowError(
+                "refused by the template",
+                "the template's {% generation %} marks do not match the turns of the assistant",
+                where=conversation.where,
+                hint=HINT,
+            )
+        kept = [
+            span
+            for number, (turn, span) in enumerate(zip(turns, spans, strict=True), 1)
+            if turn.trained and (train_on == "all" or number == len(turns))
+        ]
+        return text, kept
+
+    def _turn_spans(self, conversation: Conversation) -> tuple[str, Spans]:
+        """What the assistant wrote, a span a turn: by the template's own marks; else by marking the
+        contents; else by what the template writes around answers; else by what the rendering gains
+        with each turn."""
+        messages = [_message(turn) for turn in conversation.turns]
+        marked = self._render(messages, conversation.tools)
+        if self._open in marked:
+            return self._from_marks(marked)
+        return marked, (
+            self._from_contents(marked, messages, conversation)
+            or self._from_headers(marked, conversation)
+            or self._from_prefixes(marked, messages, conversation)
+        )
+
+    def _text_spans(self, conversation: Conversation) -> tuple[str, Spans]:
+        """A text that was templated before: what stands between this template's own marks."""
+        text = conversation.text or ""
+        if not conversation.templated:
+            return text, [(0, len(text))]
+        spans = self._between_headers(text)
+        if not spans:
+            raise RowError(
+                "another format",
+                "the text was templated for another model: it has no "
+                f"{self._header.strip()!r}, with which this model's template begins an answer",
+            )
+        return text, spans
 
     def _from_marks(self, marked: str) -> tuple[str, Spans]:
         text, spans = "", []
@@ -91,16 +142,83 @@ class ChatTemplate:
             text += inside + after
         return text, spans
 
-    def _from_prefixes(self, text: str, turns: Sequence[Turn]) -> Spans:
-        """What the rendering gains with each assistant turn is what the assistant wrote."""
+    def _from_contents(
+        self, text: str, messages: list[dict[str, Any]], conversation: Conversation
+    ) -> Spans:
+        """Render once more with every answer between two marks: what lies around the marks lies
+        around the answers in `text` too. Empty where that cannot be said for certain."""
+        wrote = [turn for turn in conversation.turns if turn.role == "assistant"]
+        if not all(turn.content.strip() for turn in wrote):
+            return []
+        marked = [
+            {**message, "content": f"{self._before}{message['content']}{self._after}"}
+            if message["role"] == "assistant"
+            else message
+            for message in messages
+        ]
+        try:
+            rendered = self._render(marked, conversation.tools)
+        except RowError:
+            return []
+        around = _split_twice(rendered, self._before, self._after)
+        if len(around) != len(wrote) + 1 or not text.startswith(around[0]):
+            return []
         spans: Spans = []
-        for index, turn in enumerate(turns):
-            if turn.role != "assistant":
+        at = len(around[0])
+        for number, (turn, between) in enumerate(zip(wrote, around[1:], strict=True), 1):
+            last = number == len(wrote)
+            found = len(text) - len(between) if last else _ends(text, at, turn.content, between)
+            if found < at or not text.startswith(between, found):
+                return []
+            spans.append((at, found + self._own(between, turn)))
+            at = found + len(between)
+        return spans
+
+    def _own(self, between: str, turn: Turn) -> int:
+        """How much of what follows an answer is still the assistant's: the calls of tools, and the
+        mark that ends the turn."""
+        if "tool_calls" in turn.extra and self._ending:
+            end = between.find(self._ending)
+            return end + len(self._ending) if end >= 0 else 0
+        space = len(between) - len(between.lstrip())
+        for ending in (self._ending, *self._stops):
+            if ending and between.startswith(ending, space):
+                return space + len(ending)
+        mark = _MARK_BEFORE_MARK.match(between)
+        return mark.end() if mark else 0
+
+    def _from_headers(self, text: str, conversation: Conversation) -> Spans:
+        """What stands between the template's beginnings and ends of answers, if there are as many
+        as turns: for templates that take contents apart, such as a chain of thought."""
+        spans = self._between_headers(text)
+        wrote = sum(turn.role == "assistant" for turn in conversation.turns)
+        return spans if len(spans) == wrote else []
+
+    def _between_headers(self, text: str) -> Spans:
+        opening, closing = self._header, self._ending
+        spans: Spans = []
+        at = text.find(opening) if opening and closing else -1
+        while at >= 0:
+            start = at + len(opening)
+            end = text.find(closing, start)
+            spans.append((start, end + len(closing) if end >= 0 else len(text)))
+            at = text.find(opening, spans[-1][1])
+        return spans
+
+    def _from_prefixes(
+        self, text: str, messages: list[dict[str, Any]], conversation: Conversation
+    ) -> Spans:
+        """What the rendering gains with each turn of the assistant is what it wrote."""
+        spans: Spans = []
+        for index, message in enumerate(messages):
+            if message["role"] != "assistant":
                 continue
-            before = self._render(turns[:index], True)
-            after = text if index == len(turns) - 1 else self._render(turns[: index + 1], False)
+            before = self._render(messages[:index], conversation.tools, True)
+            last = index == len(messages) - 1
+            after = text if last else self._render(messages[: index + 1], conversation.tools)
             if not (text.startswith(before) and text.startswith(after)) or len(after) < len(before):
-                raise UserError(
+                raise RowError(
+                    "refused by the template",
                     "the chat template renders the start of a conversation differently from the "
                     "whole, so the assistant's words cannot be found",
                     hint="Add {% generation %} marks to a copy of it, named in model.template.",
@@ -108,6 +226,82 @@ class ChatTemplate:
             # White space after the end-of-turn token belongs to nobody.
             spans.append((len(before), len(before) + len(after[len(before) :].rstrip())))
         return spans
+
+    @cached_property
+    def _ending(self) -> str:
+        """What the template writes after an answer, without white space; for example <|im_end|>."""
+        asked = {"role": "user", "content": "Hello"}
+        answer = {"role": "assistant", "content": f"{self._before}Hello{self._after}"}
+        try:
+            return self._render([asked, answer], ()).partition(self._after)[2].strip()
+        except RowError:
+            return ""
+
+    @cached_property
+    def _header(self) -> str:
+        """What the template writes before an answer; for example <|im_start|>assistant. Taken from
+        an earlier turn, because templates open the last one in special ways."""
+        asked = {"role": "user", "content": "Hello"}
+        answer = {"role": "assistant", "content": f"{self._before}Hello{self._after}"}
+        try:
+            start = self._render([asked], ())
+            talk = self._render([asked, answer, asked], ())
+        except RowError:
+            return ""
+        return talk.partition(self._before)[0].removeprefix(start) if talk.startswith(start) else ""
+
+    def _render(
+        self,
+        messages: list[dict[str, Any]],
+        tools: Sequence[Mapping[str, Any]],
+        prompt: bool = False,
+    ) -> str:
+        try:
+            return render_bounded(
+                self._template,
+                self._known,
+                messages=messages,
+                tools=list(tools) or None,
+                add_generation_prompt=prompt,
+                **self._tokens,
+            )
+        except RowError:
+            raise
+        except TooMuchError as error:
+            raise UserError(f"the chat template {error}", hint=HINT) from None
+        except MemoryError:
+            raise UserError("the chat template takes too much memory", hint=HINT) from None
+        except Exception as error:  # a template is a program: it can fail in any way
+            reason = " ".join(str(error).split())[:200]
+            raise RowError(
+                "refused by the template",
+                f"the chat template cannot render this conversation: {reason}",
+                hint=HINT,
+            ) from None
+
+
+def _message(turn: Turn) -> dict[str, Any]:
+    return {"role": turn.role, "content": turn.content, **turn.extra}
+
+
+def _split_twice(text: str, before: str, after: str) -> list[str]:
+    """What lies outside the pairs of marks; empty if they do not come in pairs."""
+    first, *rest = text.split(before)
+    outside = [first]
+    for part in rest:
+        _, mark, behind = part.partition(after)
+        if not mark or after in behind:
+            return []
+        outside.append(behind)
+    return outside
+
+
+def _ends(text: str, at: int, content: str, between: str) -> int:
+    """Where an answer that begins at `at` ends: `between` follows it. Templates trim contents."""
+    for said in (content, content.strip(), content.rstrip(), content.lstrip()):
+        if text.startswith(said, at) and text.startswith(between, at + len(said)):
+            return at + len(said)
+    return text.find(between, at)
 
 
 class _Generation(Extension):
@@ -126,11 +320,8 @@ class _Generation(Extension):
 
 
 def _raise(message: str) -> None:
-    raise UserError(f"the chat template refuses this conversation: {message}")
-
-
-def _to_json(value: Any, indent: int | None = None, **_: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
-
-
-_HINT = "Name another template in model.template."
+    raise RowError(
+        "refused by the template",
+        f"the chat template refuses this conversation: {str(message)[:200]}",
+        hint=HINT,
+    )

@@ -1,62 +1,91 @@
 """Examples: token ids with a mask of which are trained. What a person sees is what is trained."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from trainer_core.data.conversations import Conversation, Turn
+from trainer_core.data.problems import RowError
 from trainer_core.errors import UserError
 from trainer_core.tokens.chat_template import ChatTemplate, Spans
 from trainer_core.tokens.tokenizer import Tokenizer
 
 IGNORED = -100
+Ids = npt.NDArray[np.int32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Example:
-    """Token ids of one conversation; `trained[i]` says whether the model learns to write ids[i]."""
+    """Token ids of one conversation, int32 [tokens]; `spans`, int32 [spans, 2], says which of them
+    the model learns to write: tokens from start to before end, rising, never touching."""
 
-    ids: list[int]
-    trained: list[bool]
+    ids: Ids
+    spans: Ids
     where: str = ""
 
     @property
-    def labels(self) -> list[int]:
-        """The ids to learn, and -100 for masked tokens, as PyTorch's loss wants them."""
-        return [
-            token if learn else IGNORED for token, learn in zip(self.ids, self.trained, strict=True)
-        ]
+    def trained(self) -> npt.NDArray[np.bool_]:
+        """Which tokens are trained, [tokens]."""
+        mask = np.zeros(len(self.ids), dtype=np.bool_)
+        for start, end in self.spans:
+            mask[start:end] = True
+        return mask
 
-
-@dataclass
-class Encoded:
-    """The examples of a split, and what was left out."""
-
-    examples: list[Example] = field(default_factory=list)
-    too_long: list[str] = field(default_factory=list)
-    nothing_trained: list[str] = field(default_factory=list)
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """The ids to learn, and -100 for masked tokens, as PyTorch's loss wants them: [tokens]."""
+        return np.where(self.trained, self.ids, IGNORED).astype(np.int64)
 
 
 class Encoder:
     """Turns conversations into examples, and prompts into ids, for one model."""
 
-    def __init__(self, tokenizer: Tokenizer, name: str) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, name: str, train_on: Literal["all", "last"] = "all"
+    ) -> None:
         self.tokenizer = tokenizer
         self._name = name
+        self._train_on = train_on
         source = tokenizer.template
         self.template = ChatTemplate(source, tokenizer) if source is not None else None
 
     def encode(self, conversation: Conversation) -> Example:
-        """The example of a conversation: through the chat template, or, for a model without one,
-        prompt, newline, completion, end token. Raises UserError."""
-        if self.template is not None:
-            text, spans = self.template.render_with_spans(conversation)
-            example = self._example(text, spans, conversation.where, special=False)
-            return self._ended(example, trained=False)
-        prompt, answer = self._plain(conversation)
-        start = len(prompt) + 1
-        text = f"{prompt}\n{answer}"
-        example = self._example(text, [(start, len(text))], conversation.where, special=True)
-        return self._ended(example, trained=True)
+        """The example of one conversation. Raises RowError, or UserError where the model cannot
+        learn such conversations at all."""
+        (example,) = self.encode_batch([conversation])
+        if isinstance(example, RowError):
+            raise example
+        return example
+
+    def encode_batch(self, conversations: Sequence[Conversation]) -> list[Example | RowError]:
+        """An example for each conversation, or why there is none: through the chat template, or,
+        for a model without one, prompt, newline, completion, end token.
+
+        Raises UserError where the model cannot learn such conversations at all.
+        """
+        results: list[Example | RowError | None] = [None] * len(conversations)
+        texts, places = [], []
+        for index, conversation in enumerate(conversations):
+            try:
+                text, spans = self._render(conversation)
+            except RowError as error:
+                results[index] = error
+                continue
+            texts.append(text)
+            places.append((index, spans))
+        # A template has written all special tokens; without one the tokenizer adds its own.
+        encodings = self.tokenizer.backend.encode_batch(
+            texts, add_special_tokens=self.template is None
+        )
+        for (index, spans), encoding in zip(places, encodings, strict=True):
+            results[index] = self._example(
+                encoding.ids, encoding.offsets, spans, conversations[index]
+            )
+        return [result for result in results if result is not None]
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """Ids after which the model writes its answer to `prompt`."""
@@ -66,64 +95,78 @@ class Encoder:
         ids, _ = self.tokenizer.encode(f"{prompt}\n", special=True)
         return ids[:-1] if ids and ids[-1] == self.tokenizer.eos_id else ids
 
-    def encode_all(
-        self,
-        conversations: Iterable[Conversation],
-        max_length: int,
-        progress: Callable[[int], None] = lambda _: None,
-    ) -> Encoded:
-        """Examples of at most `max_length` tokens; longer ones and those with nothing to learn are
-        left out and listed."""
-        encoded = Encoded()
-        for done, conversation in enumerate(conversations, 1):
-            example = self.encode(conversation)
-            if len(example.ids) > max_length:
-                encoded.too_long.append(example.where)
-            elif not any(example.trained):
-                encoded.nothing_trained.append(example.where)
-            else:
-                encoded.examples.append(example)
-            progress(done)
-        return encoded
-
-    def _plain(self, conversation: Conversation) -> tuple[str, str]:
+    def _render(self, conversation: Conversation) -> tuple[str, Spans]:
+        if self.template is not None:
+            return self.template.render_with_spans(conversation, self._train_on)
+        if conversation.text is not None:
+            return conversation.text, [(0, len(conversation.text))]
         if not conversation.pair:
             raise UserError(
                 f"{self._name} has no chat template, so it cannot be trained on conversations",
                 where=conversation.where,
-                hint="Name a Jinja template in model.template, or use prompt/completion rows.",
+                hint="Name a chat template in model.template, or use prompt/completion rows.",
             )
         *before, answer = conversation.turns
-        return "\n".join(turn.content for turn in before), answer.content
+        prompt = "\n".join(turn.content for turn in before) + "\n"
+        return prompt + answer.content, [(len(prompt), len(prompt) + len(answer.content))]
 
-    def _example(self, text: str, spans: Spans, where: str, *, special: bool) -> Example:
-        ids, offsets = self.tokenizer.encode(text, special=special)
-        return Example(ids, _mask(offsets, spans), where)
+    def _example(
+        self,
+        ids: list[int],
+        offsets: list[tuple[int, int]],
+        spans: Spans,
+        conversation: Conversation,
+    ) -> Example:
+        ranges = _token_ranges(offsets, spans)
+        if self._needs_end(ids, ranges, conversation):
+            eos = self.tokenizer.eos_id
+            if ids and ids[-1] == eos:  # the tokenizer added it
+                end = len(ids)
+            else:
+                ids = [*ids, eos] if eos is not None else ids
+                end = len(ids)
+            if ranges and end > ranges[-1][1]:
+                ranges[-1] = (ranges[-1][0], end)
+        return Example(
+            np.array(ids, dtype=np.int32),
+            np.array(ranges, dtype=np.int32).reshape(-1, 2),
+            conversation.where,
+        )
 
-    def _ended(self, example: Example, *, trained: bool) -> Example:
-        """With an end token if there is none, so that the model learns to stop; and no second one.
+    def _needs_end(
+        self, ids: list[int], ranges: list[tuple[int, int]], conversation: Conversation
+    ) -> bool:
+        """Whether an end token must follow, so that the model learns to stop.
 
-        A template that ends the last turn itself already has its end-of-turn token in the mask.
+        A template that ends the last turn itself has its end-of-turn token in the mask already; one
+        that closes the turn with a text of its own is left as it is.
         """
-        eos = self.tokenizer.eos_id
-        ids, mask = example.ids, example.trained
-        last = max((i for i, learn in enumerate(mask) if learn), default=-1)
-        stops = self.tokenizer.stop_ids
-        if trained and ids and ids[-1] == eos:
-            return Example(ids, [*mask[:-1], True], example.where)
-        if eos is None or (not trained and (last < 0 or ids[last] in stops)):
-            return example
-        if not trained and last != len(ids) - 1:
-            return example  # the template closes the turn with a text of its own
-        return Example([*ids, eos], [*mask, True], example.where)
+        if self.tokenizer.eos_id is None or not ranges:
+            return False
+        last = ranges[-1][1]
+        if self.template is None or conversation.text is not None:
+            return last >= len(ids) - 1 and ids[last - 1] not in self.tokenizer.stop_ids
+        return last == len(ids) and ids[last - 1] not in self.tokenizer.stop_ids
 
 
-def _mask(offsets: list[tuple[int, int]], spans: Spans) -> list[bool]:
-    """Tokens with at least one character inside a span; both lists are in rising order."""
-    mask, index = [], 0
-    for start, end in offsets:
-        while index < len(spans) and spans[index][1] <= start:
-            index += 1
-        inside = index < len(spans) and start < spans[index][1] and end > spans[index][0]
-        mask.append(inside and end > start)
-    return mask
+def _token_ranges(offsets: list[tuple[int, int]], spans: Spans) -> list[tuple[int, int]]:
+    """Tokens with at least one character inside each span, as [start, end). Offsets never fall."""
+    ranges: list[tuple[int, int]] = []
+    for start, end in spans:
+        first = bisect_left(offsets, start + 1, key=_end)
+        beyond = bisect_left(offsets, end, lo=first, key=_start)
+        if first >= beyond:
+            continue
+        if ranges and first <= ranges[-1][1]:
+            ranges[-1] = (ranges[-1][0], beyond)
+        else:
+            ranges.append((first, beyond))
+    return ranges
+
+
+def _start(offset: tuple[int, int]) -> int:
+    return offset[0]
+
+
+def _end(offset: tuple[int, int]) -> int:
+    return offset[1]

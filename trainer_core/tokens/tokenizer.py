@@ -1,5 +1,6 @@
 """The model's own tokenizer.json, used as it is: no library between it and the token ids."""
 
+import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,13 @@ class Tokenizer:
     def decode(self, ids: list[int]) -> str:
         """Text of `ids`, special tokens left out."""
         return str(self.backend.decode(ids, skip_special_tokens=True))
+
+    def pieces(self, ids: list[int]) -> list[tuple[str, bool]]:
+        """The text that each id adds, and whether it is one of the tokenizer's own marks. A letter
+        made of several tokens comes with the last of them."""
+        stream = tokenizers.decoders.DecodeStream(skip_special_tokens=False)
+        own = self.backend.get_added_tokens_decoder()
+        return [(stream.step(self.backend, token) or "", token in own) for token in ids]
 
 
 def load_tokenizer(folder: Path, template_file: str | None = None) -> Tokenizer:
@@ -81,10 +89,7 @@ def _stop_ids(folder: Path, eos_id: int | None) -> tuple[int, ...]:
 
 def _template(folder: Path, config: dict[str, Any], template_file: str | None) -> str | None:
     if template_file is not None:
-        try:
-            return Path(template_file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError, ValueError) as error:
-            raise UserError(f"model.template {template_file} cannot be read: {error}") from None
+        return named_template(template_file)
     beside = folder / "chat_template.jinja"
     if beside.is_file():
         return beside.read_text(encoding="utf-8")
@@ -93,6 +98,20 @@ def _template(folder: Path, config: dict[str, Any], template_file: str | None) -
         named = {entry.get("name"): entry.get("template") for entry in template}
         template = named.get("default")
     return template if isinstance(template, str) else None
+
+
+def named_template(name: str) -> str:
+    """The template in a file, or the one of a family. Raises UserError."""
+    families = {path.stem: path for path in (Path(__file__).parent / "families").glob("*.jinja")}
+    path = Path(name) if Path(name).is_file() else families.get(name.lower())
+    if path is None:
+        near = difflib.get_close_matches(name.lower(), families, n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"Families: {', '.join(sorted(families))}."
+        raise UserError(f"model.template {name} is neither a file nor a family", hint=hint)
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise UserError(f"model.template {name} cannot be read: {error}") from None
 
 
 def _token(config: dict[str, Any], name: str) -> str:

@@ -1,0 +1,76 @@
+"""`backprop data`: what is in the data, seen as the model will see it."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trainer_core.cli.data_report import example_lines, report_lines
+from trainer_core.config.schema import RunConfig
+from trainer_core.data.problems import UNUSABLE
+from trainer_core.errors import EXIT_FAILED
+
+
+def data(
+    what: Annotated[str, typer.Argument(metavar="FILE|CONFIG", help="Rows, or a run's YAML.")],
+    model: Annotated[
+        str | None, typer.Option(help="Whose tokens: a folder or a name on the hub.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 if there is any problem at all.")
+    ] = False,
+    examples: Annotated[int, typer.Option(min=0, help="First and last examples to show.")] = 1,
+    list_files: Annotated[
+        bool, typer.Option("--list-files", help="Only list the files that are read.")
+    ] = False,
+    split_out: Annotated[
+        Path | None, typer.Option(help="Write the rows of each split into this folder.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Any field of the config. Repeatable."),
+    ] = None,
+) -> None:
+    """Report on data: formats, splits, tokens, problems, and examples with what is trained.
+
+    Exit status 1 if data.problems: strict would stop a run.
+    """
+    from trainer_core.tokens.look import config_of, look
+
+    config = config_of(what, model, overrides or []).config
+    if list_files:
+        _list_files(config)
+        return
+    stops = config.data.problems == "strict"
+    config.data.problems = "skip"  # a report lists them all
+    prepared = look(config, progress=_progress)
+    report = prepared.report
+    if json:
+        sys.stdout.write(report.model_dump_json() + "\n")
+    else:
+        print("\n".join([*report_lines(report), *example_lines(prepared, examples)]))
+    if split_out is not None:
+        from trainer_core.tokens.split_out import write_splits
+
+        for path, rows in write_splits(config.data, prepared, split_out):
+            print(f"{path}: {rows:,} rows", file=sys.stderr)
+    found = [kind for kind in report.counts if strict or (stops and kind in UNUSABLE)]
+    if found:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _list_files(config: RunConfig) -> None:
+    from trainer_core.data.sources import listed_files
+
+    sources = [*config.data.train, *config.data.validation, *config.data.test]
+    for source in sources:
+        for path in listed_files(source):
+            print(path)
+
+
+def _progress(rows: int, seconds: float) -> None:
+    if sys.stderr.isatty():
+        rate = rows / seconds if seconds else 0
+        print(f"\r{rows:,} rows, {rate:,.0f} a second", end="\r", file=sys.stderr)

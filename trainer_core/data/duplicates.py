@@ -1,0 +1,156 @@
+"""Rows that say the same as an earlier one, or almost.
+
+The same: equal hashes of what they say. Almost: a Jaccard similarity of at least `THRESHOLD`
+between their sets of shingles. Candidates share a band and most of their minima (see `minhash`),
+and are compared as texts.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer_core.data.conversations import Conversation, Turn
+from trainer_core.data.minhash import BANDS, FUNCTIONS, U8, U64, minima_of, shingle_hashes
+from trainer_core.data.nested import leaves
+
+I64 = npt.NDArray[np.int64]
+
+THRESHOLD = 0.9
+
+# Of a longer row, the rest counts as one hash: memory is bounded whatever a row holds.
+LONG = 1 << 20  # characters
+# Among rows that share a band, each is compared with this many before it.
+NEIGHBOURS = 3
+# Pairs with fewer of 20 minima in common are not compared. At 0.9, 99 % of pairs have them.
+LIKELY = 15
+# Where there are more candidates, the later ones are judged by their minima alone.
+COMPARED, CERTAIN = 1_000, 18
+# Pairs looked at together.
+BLOCK = 1 << 17
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """Of n texts: `hashes` of the whole, uint64 [n]; `minima` of their shingles, uint8 [n, 20]."""
+
+    hashes: U64
+    minima: U8
+
+
+def text_of(conversation: Conversation) -> bytes:
+    """What a row says, without system turns; white space and case do not matter."""
+    if conversation.text is not None:
+        said = conversation.text
+    else:
+        said = "\n".join(_said(turn) for turn in conversation.turns if turn.role != "system")
+    text = " ".join(said[:LONG].lower().split()).encode("utf-8", "surrogatepass")
+    rest = said[LONG:].encode("utf-8", "surrogatepass")
+    return text + _digest(rest) if rest else text
+
+
+def _said(turn: Turn) -> str:
+    """A turn's content, and the calls of tools that go with it."""
+    if not turn.extra:
+        return turn.content
+    return "\n".join([turn.content, *map(str, leaves(turn.extra))])
+
+
+def _digest(text: bytes) -> bytes:
+    return hashlib.blake2b(text, digest_size=8).digest()
+
+
+def text_hashes(texts: Sequence[bytes]) -> U64:
+    """A 64-bit hash of each text, the same in every process: [n]."""
+    return np.frombuffer(b"".join(map(_digest, texts)), "<u8").astype(np.uint64)
+
+
+def fingerprints(texts: Sequence[bytes]) -> Fingerprints:
+    """Of a batch of texts, all at once."""
+    return Fingerprints(text_hashes(texts), minima_of(texts))
+
+
+def exact_duplicates(hashes: U64) -> I64:
+    """The index of the first row with the same hash, for each row; -1 for that one itself: [n]."""
+    order = np.argsort(hashes, kind="stable")
+    values = hashes[order]
+    new = np.ones(len(hashes), np.bool_)
+    np.not_equal(values[1:], values[:-1], out=new[1:])
+    del values
+    first = np.arange(len(hashes))
+    first[~new] = 0
+    np.maximum.accumulate(first, out=first)
+    first = order[first]
+    first[new] = -1
+    earlier = np.empty_like(first)
+    earlier[order] = first
+    return earlier
+
+
+def near_duplicates(minima: U8, hashes: U64, read: Callable[[int], bytes]) -> dict[int, int]:
+    """Row → an earlier row that says almost the same; exact duplicates are left out.
+
+    `minima` is uint8 [n, 20], `hashes` uint64 [n]; `read` gives the text of a row, for the few that
+    must be compared. However many rows share a band, the work grows with n only.
+    """
+    rows = np.flatnonzero(exact_duplicates(hashes) < 0)
+    shingles = lru_cache(maxsize=2 * NEIGHBOURS)(lambda row: _shingle_set(read(row)))
+    found: dict[int, int] = {}
+    for number, (row, earlier, common) in enumerate(near_candidates(minima, rows)):
+        if row in found:
+            continue
+        if number < COMPARED:
+            alike = _similarity(shingles(int(row)), shingles(int(earlier))) >= THRESHOLD
+        else:
+            alike = common >= CERTAIN
+        if alike:
+            found[int(row)] = int(earlier)
+    return found
+
+
+def near_candidates(minima: U8, rows: I64) -> I64:
+    """Likely pairs among `rows` (ascending), sorted: row, earlier row, minima in common."""
+    pairs = [np.empty((0, 3), np.int64)]
+    for band in range(BANDS):
+        key = np.zeros(len(rows), np.uint64)
+        for function in range(band * FUNCTIONS, (band + 1) * FUNCTIONS):
+            key <<= np.uint64(8)
+            key |= minima[rows, function]
+        order = np.argsort(key, kind="stable")
+        key.sort()
+        for distance in range(1, NEIGHBOURS + 1):
+            shared = np.flatnonzero(key[distance:] == key[:-distance])
+            for start in range(0, len(shared), BLOCK):
+                places = shared[start : start + BLOCK]
+                pairs.append(_likely(minima, rows[order[places + distance]], rows[order[places]]))
+    unique: I64 = np.unique(np.concatenate(pairs), axis=0)
+    return unique
+
+
+def _likely(minima: U8, rows: I64, earlier: I64) -> I64:
+    common = np.count_nonzero(minima[rows] == minima[earlier], axis=1)
+    pairs: I64 = np.stack([rows, earlier, common], axis=1)
+    likely: I64 = pairs[common >= LIKELY]
+    return likely
+
+
+def jaccard(one: bytes, other: bytes) -> float:
+    """What two texts share: shingles in both, of shingles in either; 1 if they are the same."""
+    return _similarity(_shingle_set(one), _shingle_set(other))
+
+
+def _shingle_set(text: bytes) -> U64:
+    """The hashes of a text's shingles, sorted, each once."""
+    hashes = shingle_hashes(text)
+    hashes.sort()
+    return hashes[np.concatenate(([True], hashes[1:] != hashes[:-1]))]
+
+
+def _similarity(one: U64, other: U64) -> float:
+    together = np.concatenate((one, other))
+    together.sort()
+    both = np.count_nonzero(together[1:] == together[:-1])
+    return both / (len(together) - both)

@@ -1,0 +1,81 @@
+"""Parquet: by row group, each read where it is needed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from trainer_core.data.rows import Chunk, Row
+from trainer_core.data.sources.files import content_fingerprint, opened
+from trainer_core.errors import UserError
+
+PART = 4096
+
+
+@dataclass(frozen=True)
+class ParquetFile:
+    """A Parquet file that lies here."""
+
+    name: str
+
+    def chunks(self) -> Iterator[tuple[int, Chunk]]:
+        """Parts of row groups; only the file's end is read to find them."""
+        with _open(self.name) as file:
+            first = 1
+            for group in range(file.metadata.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                for start in range(0, rows, PART):
+                    count = min(PART, rows - start)
+                    yield count, RowGroupPart(self.name, group, start, count, first)
+                    first += count
+
+    def fingerprint(self) -> str:
+        """Of the file's bytes."""
+        return content_fingerprint(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class RowGroupPart:
+    """Some rows of a row group; `first` is the number of the first in the file, from 1."""
+
+    path: str
+    group: int
+    start: int
+    count: int
+    first: int
+
+    def rows(self) -> Iterator[Row]:
+        """Read them. Raises UserError where the file is damaged."""
+        with _open(self.path) as file:
+            at = 0
+            for batch in _batches(file, self.group, self.path):
+                if at + len(batch) > self.start and at < self.start + self.count:
+                    low, high = max(self.start - at, 0), self.start + self.count - at
+                    for index, cells in enumerate(batch.slice(low, high - low).to_pylist()):
+                        yield Row(self.path, self.first + at + low + index - self.start, cells)
+                at += len(batch)
+                if at >= self.start + self.count:
+                    return
+
+
+def _open(path: str) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(opened(path))
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from None
+
+
+def _batches(file: Any, group: int, path: str) -> Iterator[Any]:
+    import pyarrow as pa
+
+    try:
+        yield from file.iter_batches(batch_size=PART, row_groups=[group])
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: str, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:200]
+    return UserError(f"{path} is not a Parquet file, or is damaged: {reason}")

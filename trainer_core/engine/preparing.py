@@ -1,0 +1,144 @@
+"""Everything that is known before the weights are loaded: the examples and the plan."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer_core.config.schema import RunConfig
+from trainer_core.data.report import DataReport
+from trainer_core.engine.base_model import fetch
+from trainer_core.errors import StoppedError, UserError
+from trainer_core.hardware.facts import machine_facts
+from trainer_core.planning.backend import BackendChoice
+from trainer_core.planning.facts import DataFacts, ModelFacts, is_local, model_facts
+from trainer_core.planning.plan import ResolvedRun, plan, plan_max_length
+from trainer_core.runs.control import Control
+from trainer_core.runs.events import Notice, Progress, Stage
+from trainer_core.runs.recorder import Recorder
+from trainer_core.tokens.encode_chunk import EncoderSetup
+from trainer_core.tokens.examples import Encoder
+from trainer_core.tokens.pool import usable_workers
+from trainer_core.tokens.prepare import Examples, Prepared, prepare
+from trainer_core.tokens.tokenizer import load_tokenizer
+
+log = logging.getLogger(__name__)
+PROGRESS_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What the loop needs besides the model."""
+
+    base: Path
+    encoder: Encoder
+    train: Examples
+    validation: Examples
+    run: ResolvedRun
+
+
+def make_ready(
+    config: RunConfig,
+    given: frozenset[str],
+    resolved: ResolvedRun | None,
+    choice: BackendChoice,
+    recorder: Recorder,
+    control: Control,
+    *,
+    own_process: bool,
+) -> Ready:
+    """Fetch the base, encode the data, and plan unless the run was planned before.
+
+    Raises UserError, and StoppedError if the user ends it meanwhile.
+    """
+    if not is_local(config.model.base):
+        recorder.record(Stage(stage="downloading", detail=config.model.base))
+    base = fetch(config.model.base)
+    facts = model_facts(base)
+    recorder.record(Stage(stage="tokenizing", detail=config.data.name))
+    prepared = _encode(config, base, facts, recorder, control, own_process=own_process)
+    _say_report(prepared.report, recorder)
+    train, validation = prepared.splits["train"], prepared.splits["validation"]
+    data_facts = _facts(prepared)
+    if not len(train):
+        raise _nothing_left(config, prepared.report)
+    if resolved is None:
+        recorder.record(Stage(stage="planning"))
+        resolved = plan(config, given, machine_facts(), facts, data_facts, choice)
+    encoder = Encoder(load_tokenizer(base, config.model.template), config.model.base)
+    return Ready(base, encoder, train, validation, resolved)
+
+
+def _encode(
+    config: RunConfig,
+    base: Path,
+    facts: ModelFacts,
+    recorder: Recorder,
+    control: Control,
+    *,
+    own_process: bool,
+) -> Prepared:
+    setup = EncoderSetup(base, config.model.template, config.model.base, config.data.train_on)
+    max_length, _ = plan_max_length(config, facts)
+    return prepare(
+        config.data,
+        setup,
+        max_length,
+        config.training.seed,
+        workers=usable_workers(config.data.workers, own_process=own_process),
+        progress=_progress(recorder, control),
+    )
+
+
+def _progress(recorder: Recorder, control: Control) -> Callable[[int, float], None]:
+    said = time.monotonic()
+
+    def progress(rows: int, seconds: float) -> None:
+        nonlocal said
+        if control.stopping:
+            raise StoppedError("stopped before training began")
+        now = time.monotonic()
+        if now - said >= PROGRESS_SECONDS:
+            said = now
+            rate = rows / seconds if seconds else None
+            recorder.record(Progress(stage="tokenizing", done=rows, unit="rows", rate=rate))
+
+    return progress
+
+
+def _say_report(report: DataReport, recorder: Recorder) -> None:
+    """What a person should know of the data, in the log; what was dropped as a notice."""
+    for source in report.sources:
+        log.info("%s: %s rows, %s (%s)", source.name, f"{source.rows:,}", source.format, source.why)
+    for split in report.splits:
+        log.info(
+            "%s: %s examples, %s tokens of which %s are trained, longest %s",
+            split.name,
+            f"{split.examples:,}",
+            f"{split.tokens:,}",
+            f"{split.trained_tokens:,}",
+            f"{split.lengths.max:,}",
+        )
+    for kind, count in report.counts.items():
+        where = [problem.where for problem in report.problems if problem.kind == kind]
+        shown = ", ".join(where[:3]) + ("…" if count > 3 else "")
+        recorder.record(
+            Notice(message=f"{count:,} rows {report.fates[kind]}: {kind}", hint=f"First: {shown}")
+        )
+
+
+def _facts(prepared: Prepared) -> DataFacts:
+    train, validation = prepared.splits["train"], prepared.splits["validation"]
+    report = prepared.report.split("train")
+    longest = int(train.lengths.max()) if len(train) else 0
+    return DataFacts(len(train), len(validation), longest, report.tokens, report.trained_tokens)
+
+
+def _nothing_left(config: RunConfig, report: DataReport) -> UserError:
+    found = ", ".join(f"{count:,} {kind}" for kind, count in report.counts.items())
+    return UserError(
+        "no row is left to train on",
+        where=config.data.name,
+        hint=f"Of {report.rows:,} rows: {found or 'all are in other splits'}.",
+    )

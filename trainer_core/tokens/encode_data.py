@@ -1,0 +1,171 @@
+"""The one pass over the data: every row of every source read, checked and encoded, or taken from
+the cache."""
+
+import errno
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
+
+import numpy as np
+import tokenizers
+
+from trainer_core.config.data_section import DataSection
+from trainer_core.data.duplicates import near_duplicates
+from trainer_core.data.minhash import MINIMA
+from trainer_core.data.opening import OpenSource, first_conversations
+from trainer_core.data.problems import Problem
+from trainer_core.data.rows import Chunk, Row
+from trainer_core.data.sources.files import content_fingerprint
+from trainer_core.errors import BackpropError
+from trainer_core.tokens import cache
+from trainer_core.tokens.columns import Columns
+from trainer_core.tokens.encode_chunk import EncoderSetup, ReadingSetup
+from trainer_core.tokens.pool import Work, encode_all
+from trainer_core.tokens.store import Store, StoreWriter
+from trainer_core.tokens.texts import Texts
+from trainer_core.tokens.trial import try_template
+
+# (rows done, seconds since the start)
+Progress = Callable[[int, float], None]
+
+
+def quiet(rows: int, seconds: float) -> None:
+    """Says nothing of the progress."""
+
+
+def encode_data(
+    data: DataSection,
+    sources: list[OpenSource],
+    setup: EncoderSetup | None,
+    *,
+    workers: int = 1,
+    progress: Progress = quiet,
+) -> tuple[Store, bool]:
+    """All rows, encoded, and whether they came from the cache. `progress` may raise to end it.
+
+    Raises UserError for the first unusable row if `data.problems` is strict.
+    """
+    secret = any(source.given.encryption is not None for source in sources)
+    key = cache.cache_key(_facts(data, sources, setup))
+    store = None if secret else cache.find(key)
+    if store is None:
+        made = _encode(data, sources, setup, key if not secret else None, workers, progress)
+        return made, False
+    _refuse(data, store.problems)
+    return store, True
+
+
+def _encode(
+    data: DataSection,
+    sources: list[OpenSource],
+    setup: EncoderSetup | None,
+    key: str | None,
+    workers: int,
+    progress: Progress,
+) -> Store:
+    folder = cache.new_folder(key) if key is not None else None
+    writer = StoreWriter(folder)
+    began = time.monotonic()
+    encoder = setup.make() if setup is not None else None
+    if encoder is not None and encoder.template is not None:
+        talks = [talk for source in sources for talk in first_conversations(data, source)]
+        try_template(encoder.tokenizer, talks)
+    left = data.limit
+    try:
+        for source in sources:
+            writer.begin_source()
+            before = writer.rows
+            limit = left if source.split == "train" else None
+            for encoded in encode_all(_work(data, source, limit), setup, encoder, workers):
+                _refuse(data, encoded.problems)
+                writer.add(encoded)
+                progress(writer.rows, time.monotonic() - began)
+            if left is not None and source.split == "train":
+                left -= writer.rows - before
+        store = writer.finish(partial(_near, sources))
+        return cache.keep(folder, key) if folder is not None and key is not None else store
+    except OSError as error:
+        writer.discard()
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise BackpropError(
+            f"the disk is full: {cache.cache_folder()} has no room for the tokens",
+            hint="Make room there, or name another disk in XDG_CACHE_HOME.",
+        ) from None
+    except BaseException:
+        writer.discard()
+        raise
+
+
+def _near(sources: list[OpenSource], columns: Columns, firsts: list[int]) -> list[tuple[int, int]]:
+    """Pairs of usable rows that say almost the same."""
+    texts = Texts(sources, firsts)
+    rows = np.flatnonzero(columns["problem"] == 0)
+    found = near_duplicates(
+        columns["minima"].reshape(-1, MINIMA)[rows],
+        columns["text"][rows],
+        lambda index: texts.compared(int(rows[index])),
+    )
+    return [(int(rows[row]), int(rows[earlier])) for row, earlier in found.items()]
+
+
+def _work(data: DataSection, source: OpenSource, limit: int | None) -> Iterator[Work]:
+    reading = ReadingSetup(
+        source.detection, data.split.group, data.split.stratify, _id_column(data)
+    )
+    for count, chunk in source.source.chunks():
+        if limit is not None:
+            if limit <= 0:
+                return
+            chunk = chunk if count <= limit else FirstRows(chunk, limit)
+            limit -= count
+        yield chunk, reading
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRows:
+    """The first rows of a chunk."""
+
+    chunk: Chunk
+    count: int
+
+    def rows(self) -> Iterator[Row]:
+        """At most `count` rows."""
+        return islice(self.chunk.rows(), self.count)
+
+
+def _id_column(data: DataSection) -> str | None:
+    return (data.split.id or "") if data.split.file is not None else None
+
+
+def _refuse(data: DataSection, problems: list[Problem]) -> None:
+    if data.problems == "strict" and problems:
+        raise problems[0].error()
+
+
+def _facts(
+    data: DataSection, sources: list[OpenSource], setup: EncoderSetup | None
+) -> dict[str, object]:
+    """All that decides what the pass yields."""
+    return {
+        "sources": [
+            [source.source.name, source.source.fingerprint(), asdict(source.detection)]
+            for source in sources
+        ],
+        "limit": data.limit,
+        "columns": [data.split.group, data.split.stratify, _id_column(data)],
+        "tokenizer": _tokenizer_facts(setup) if setup is not None else None,
+    }
+
+
+def _tokenizer_facts(setup: EncoderSetup) -> list[object]:
+    tokenizer = setup.make().tokenizer
+    return [
+        tokenizers.__version__,
+        content_fingerprint(str(setup.base / "tokenizer.json")),
+        tokenizer.template,
+        [tokenizer.bos, tokenizer.eos, tokenizer.stop_ids],
+        setup.train_on,
+    ]

@@ -1,0 +1,78 @@
+"""A look at the data of a config, with its tokenizer but without its weights."""
+
+from pathlib import Path
+
+from trainer_core.config.load import LoadedConfig, load_config
+from trainer_core.config.schema import RunConfig
+from trainer_core.errors import UserError
+from trainer_core.planning.facts import is_local, model_facts
+from trainer_core.planning.plan import plan_max_length
+from trainer_core.tokens.encode_chunk import EncoderSetup
+from trainer_core.tokens.encode_data import Progress, quiet
+from trainer_core.tokens.pool import usable_workers
+from trainer_core.tokens.prepare import Prepared, prepare
+
+# In place of a model where none is named: rows can be looked at without one.
+NO_MODEL = "(none)"
+_TOKENIZER_FILES = ["tokenizer*.json", "config.json", "generation_config.json", "*.jinja"]
+
+
+def config_of(what: str, model: str | None, overrides: list[str]) -> LoadedConfig:
+    """The config that `what` names: a YAML file, or a data file to be looked at with `model`.
+
+    Raises UserError.
+    """
+    if model is not None:
+        overrides = [f"model.base={model}", *overrides]
+    if what.endswith((".yaml", ".yml")):
+        return load_config(Path(what), overrides)
+    given = any(override.startswith("model.base=") for override in overrides)
+    base = [] if given else [f"model.base={NO_MODEL}"]
+    return load_config(None, [f"data.train={what}", *base, *overrides])
+
+
+def look(config: RunConfig, *, own_process: bool = True, progress: Progress = quiet) -> Prepared:
+    """Prepare the data exactly as training would. Raises UserError."""
+    setup, max_length = None, None
+    if config.model.base != NO_MODEL:
+        base = _tokenizer_folder(config.model.base)
+        setup = EncoderSetup(base, config.model.template, config.model.base, config.data.train_on)
+        max_length = _max_length(config, base)
+    return prepare(
+        config.data,
+        setup,
+        max_length,
+        config.training.seed,
+        workers=usable_workers(config.data.workers, own_process=own_process),
+        progress=progress,
+    )
+
+
+def _max_length(config: RunConfig, base: Path) -> int | None:
+    if (base / "config.json").is_file():
+        return plan_max_length(config, model_facts(base))[0]
+    wish = config.model.max_length
+    return None if wish == "auto" else wish
+
+
+def _tokenizer_folder(base: str) -> Path:
+    """The folder with the model's tokenizer: as it is, or fetched from the hub without weights."""
+    path = Path(base).expanduser()
+    if path.is_dir():
+        return path.resolve()
+    if is_local(base):
+        raise UserError(
+            f"the model folder {base} does not exist",
+            hint="Name a folder with a tokenizer, or a model on the hub such as owner/name.",
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(base, allow_patterns=_TOKENIZER_FILES))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise UserError(
+            f"the tokenizer of {base} cannot be had from the hub: {reason}",
+            hint="Check its name and the connection, or name a folder.",
+        ) from None

@@ -1,0 +1,257 @@
+"""Data to examples, the one way that training, the report and the Data screen all take."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from trainer_core.config.data_section import SPLITS, DataSection, SplitName
+from trainer_core.data.opening import OpenSource, no_rows, open_sources
+from trainer_core.data.problems import UNUSABLE, RowError
+from trainer_core.data.report import DataReport, FoundProblem, Lengths, SourceReport, SplitReport
+from trainer_core.data.row_view import RowView, ShownToken, ShownTurn
+from trainer_core.data.rows import Row
+from trainer_core.tokens.columns import Array
+from trainer_core.tokens.encode_chunk import EncoderSetup
+from trainer_core.tokens.encode_data import Progress, encode_data, quiet
+from trainer_core.tokens.examples import Encoder, Example
+from trainer_core.tokens.selection import Selection, Split, select
+from trainer_core.tokens.store import Store
+from trainer_core.tokens.texts import Texts
+
+BINS = 40
+
+
+class Examples:
+    """The examples of a split, by number; the tokens stay in the file until they are asked for."""
+
+    def __init__(self, store: Store, split: Split) -> None:
+        self._store = store
+        self.split = split
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, index: int) -> Example:
+        split = self.split
+        if not 0 <= index < len(split):
+            raise IndexError(index)
+        return self._store.example(
+            int(split.rows[index]), int(split.starts[index]), int(split.stops[index])
+        )
+
+    def __iter__(self) -> Iterator[Example]:
+        return (self[index] for index in range(len(self)))
+
+    @property
+    def lengths(self) -> Array:
+        """Tokens of each example, int64 [examples]."""
+        return self.split.stops - self.split.starts
+
+    @property
+    def trained_tokens(self) -> int:
+        """How many tokens of all examples are trained."""
+        trained = self._store.columns["trained"][self.split.rows].astype(np.int64)
+        whole = self.lengths == self._store.columns["length"][self.split.rows]
+        parts = sum(int(self[int(i)].trained.sum()) for i in np.flatnonzero(~whole))
+        return int(trained[whole].sum()) + parts
+
+
+class Prepared:
+    """A dataset, read to the end: its examples, what is known of it, and every row of it."""
+
+    def __init__(
+        self,
+        sources: list[OpenSource],
+        store: Store,
+        selection: Selection,
+        encoder: Encoder | None,
+        report: DataReport,
+        texts: Texts,
+    ) -> None:
+        self._sources = sources
+        self._store = store
+        self._selection = selection
+        self.encoder = encoder
+        self._texts = texts
+        self.report = report
+        self.splits = {name: Examples(store, split) for name, split in selection.splits.items()}
+
+    def place(self, row: int) -> tuple[SplitName, int]:
+        """Where the row with this number is shown: its split, and its index there."""
+        name: SplitName = SPLITS[self._selection.split_of[row]]
+        return name, int(np.searchsorted(self._shown(name), row))
+
+    def rows_in(self, split: SplitName) -> int:
+        """How many rows the split has, those that were dropped included."""
+        return len(self._shown(split))
+
+    def view(self, split: SplitName, index: int) -> RowView:
+        """A row with its turns and tokens. Raises IndexError."""
+        rows = self._shown(split)
+        if not 0 <= index < len(rows):
+            raise IndexError(index)
+        row = int(rows[index])
+        found = self._selection.problems + self._store.problems
+        view = RowView(
+            split=split,
+            index=index,
+            row=row,
+            where=self._store.where(row),
+            problems=[problem.message for problem in found if problem.row == row],
+        )
+        try:
+            conversation = self._texts.conversation(row)
+        except RowError:
+            view.text = str(self._texts.row(row).data)[:10_000]
+            return view
+        view.turns = [
+            ShownTurn(role=t.role, content=t.content, trained=t.trained and t.role == "assistant")
+            for t in conversation.turns
+        ]
+        view.text = conversation.text or ""
+        if self.encoder is not None:
+            view.tokens = list(self._tokens(row, self.encoder))
+        return view
+
+    def search(self, split: SplitName, text: str, start: int = 0) -> int | None:
+        """The index of the first row from `start` on that holds `text`, whatever its case."""
+        wanted = text.casefold()
+        rows = self._shown(split)
+        for index in range(start, len(rows)):
+            cells = self._texts.row(int(rows[index])).data
+            if any(wanted in string.casefold() for string in _strings(cells)):
+                return index
+        return None
+
+    def raw_rows(self, split: SplitName) -> Iterator[Row]:
+        """The rows that the split's examples were made from, as read, each once."""
+        return (self._texts.row(int(row)) for row in np.unique(self.splits[split].split.rows))
+
+    def _shown(self, split: SplitName) -> Array:
+        return np.flatnonzero(self._selection.split_of == SPLITS.index(split))
+
+    def _tokens(self, row: int, encoder: Encoder) -> Iterator[ShownToken]:
+        example, limit = self._store.example(row), self.report.max_length
+        lost_from = limit if limit is not None and self.report.too_long != "split" else None
+        pieces = encoder.tokenizer.pieces(example.ids.tolist())
+        for index, ((text, special), trained) in enumerate(
+            zip(pieces, example.trained.tolist(), strict=True)
+        ):
+            yield ShownToken(
+                id=int(example.ids[index]),
+                text=text,
+                special=special,
+                trained=trained,
+                lost=lost_from is not None and index >= lost_from,
+            )
+
+
+def prepare(
+    data: DataSection,
+    setup: EncoderSetup | None,
+    max_length: int | None,
+    seed: int,
+    *,
+    workers: int = 1,
+    progress: Progress = quiet,
+) -> Prepared:
+    """Read, check, encode and split the data; what was done before comes from the cache.
+
+    `setup` is None where no model is known: then rows are read and checked, and nothing is counted
+    in tokens. Raises UserError, and whatever `progress` raises.
+    """
+    began = time.monotonic()
+    sources = open_sources(data)
+    store, cached = encode_data(data, sources, setup, workers=workers, progress=progress)
+    if store.rows == 0:
+        raise no_rows(sources)
+    texts = Texts(sources, store.notes.sources)
+    splits = [source.split for source in sources]
+    selection = select(data, store, splits, max_length, seed)
+    report = _report(data, sources, store, selection, max_length)
+    report.seconds, report.cached = time.monotonic() - began, cached
+    encoder = setup.make() if setup is not None else None
+    return Prepared(sources, store, selection, encoder, report, texts)
+
+
+def _report(
+    data: DataSection,
+    sources: list[OpenSource],
+    store: Store,
+    selection: Selection,
+    max_length: int | None,
+) -> DataReport:
+    firsts = [*store.notes.sources, store.rows]
+    problems = sorted(store.problems + selection.problems, key=lambda problem: problem.row)
+    return DataReport(
+        sources=[
+            SourceReport(
+                name=source.given.name,
+                format=source.detection.format,
+                why=source.detection.why,
+                rows=firsts[number + 1] - firsts[number],
+            )
+            for number, source in enumerate(sources)
+        ],
+        splits=[
+            _split_report(store, split) for split in selection.splits.values() if len(split.whole)
+        ],
+        rows=store.rows,
+        max_length=max_length,
+        too_long=data.too_long,
+        counts=(counts := dict(store.counts() + selection.counts)),
+        fates={kind: _fate(data, kind, max_length) for kind in counts},
+        problems=[
+            FoundProblem(kind=p.kind, where=p.where, row=p.row, message=p.message) for p in problems
+        ],
+    )
+
+
+def _fate(data: DataSection, kind: str, max_length: int | None) -> str:
+    if kind in UNUSABLE:
+        return "dropped"
+    if kind == "too long":
+        cut = f"{max_length:,} tokens"
+        fates = {"truncate": f"cut off at {cut}", "split": f"split at {cut}"}
+        return fates.get(data.too_long, f"dropped (over {cut})")
+    settings = {"duplicate": data.duplicates, "near duplicate": data.near_duplicates}
+    return "dropped" if settings.get(kind) == "drop" else "kept"
+
+
+def _split_report(store: Store, split: Split) -> SplitReport:
+    examples = Examples(store, split)
+    return SplitReport(
+        name=split.name,
+        rows=len(np.unique(split.rows)),
+        examples=len(split),
+        tokens=int(examples.lengths.sum()),
+        trained_tokens=examples.trained_tokens,
+        lengths=_lengths(store.columns["length"][split.whole]),
+        too_long=split.too_long,
+        tokens_lost=split.tokens_lost,
+        trained_tokens_lost=split.trained_tokens_lost,
+    )
+
+
+def _lengths(lengths: Array) -> Lengths:
+    if not len(lengths):
+        return Lengths()
+    top = int(lengths.max())
+    p50, p95, p99 = (int(value) for value in np.percentile(lengths, [50, 95, 99]))
+    counts, _ = np.histogram(lengths, bins=BINS, range=(0, max(top, 1)))
+    return Lengths(
+        p50=p50, p95=p95, p99=p99, max=top, mean=float(lengths.mean()), histogram=counts.tolist()
+    )
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)

@@ -1,0 +1,40 @@
+"""Any row of the data, read again from where it stands."""
+
+from bisect import bisect_right
+
+from trainer_core.data.conversations import Conversation
+from trainer_core.data.duplicates import text_of
+from trainer_core.data.formats import reader
+from trainer_core.data.opening import OpenSource
+from trainer_core.data.pages import Pages
+from trainer_core.data.problems import RowError
+from trainer_core.data.rows import Row
+from trainer_core.errors import UserError
+
+
+class Texts:
+    """Rows by their number over all sources."""
+
+    def __init__(self, sources: list[OpenSource], firsts: list[int]) -> None:
+        self._pages = [Pages(source.source) for source in sources]
+        self._readers = [reader(source.detection) for source in sources]
+        self._firsts = firsts
+
+    def row(self, number: int) -> Row:
+        """The row with this number."""
+        source = bisect_right(self._firsts, number) - 1
+        row = self._pages[source].row(number - self._firsts[source])
+        if row is None:
+            raise UserError("the data changed while it was read", hint="Start again.")
+        return row
+
+    def conversation(self, number: int) -> Conversation:
+        """What the row says. Raises RowError."""
+        row = self.row(number)
+        if row.problem is not None:
+            raise RowError(row.problem.kind, row.problem.message, where=row.where)
+        return self._readers[bisect_right(self._firsts, number) - 1](row)
+
+    def compared(self, number: int) -> bytes:
+        """The row as it is compared with others."""
+        return text_of(self.conversation(number))
