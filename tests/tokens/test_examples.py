@@ -154,3 +154,16 @@ def test_a_broken_tokenizer_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(UserError, match="not a tokenizer"):
         load_tokenizer(tmp_path)
+
+
+def test_a_plain_text_begins_and_ends_as_the_model_has_it(shared: Path, demo: Path) -> None:
+    text = Conversation("rows.jsonl:3", text="Once upon a time.")
+    for folder in (shared / "models" / "stories260K", demo / "base"):
+        ours = encoder(folder)
+        ids = ours.encode(text).ids.tolist()
+        bos = ours.tokenizer.backend.token_to_id(ours.tokenizer.bos) if ours.tokenizer.bos else None
+        assert ids.count(ours.tokenizer.eos_id) == 1
+        assert ids[-1] == ours.tokenizer.eos_id
+        if folder.name == "stories260K":
+            assert ids[0] == bos
+        assert ours.encode(text).trained[1:].all()

@@ -1,13 +1,15 @@
 """From examples to what the loop reads: a dataset, batches of tensors, the order of the data."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import datasets
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from trainer_core.tokens.examples import IGNORED, Example
+from trainer_core.tokens.packing import Bins
 
 
 class ExamplesLike(Protocol):
@@ -18,41 +20,88 @@ class ExamplesLike(Protocol):
     def __getitem__(self, index: int, /) -> Example: ...
 
 
-def to_dataset(examples: ExamplesLike) -> datasets.Dataset:
-    """Examples as TRL takes them ready-made (`input_ids` and `labels`), each made when it is read:
-    the dataset itself holds numbers only, whatever the size of the data."""
+def to_dataset(examples: ExamplesLike, bins: Bins | None = None) -> datasets.Dataset:
+    """Examples as TRL takes them ready-made (`input_ids`, `labels`, `position_ids`), one a row, or
+    several as `bins` says. Each row is made when it is read: the dataset itself holds numbers only,
+    whatever the size of the data."""
 
     def read(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
-        chosen = [examples[index] for index in batch["example"]]
-        return {
-            "input_ids": [example.ids for example in chosen],
-            "labels": [example.labels for example in chosen],
-        }
+        rows = [_row(examples, [row] if bins is None else bins[row]) for row in batch["row"]]
+        return {name: [row[name] for row in rows] for name in rows[0]}
 
-    numbers = datasets.Dataset.from_dict({"example": np.arange(len(examples))})
-    return numbers.with_transform(read)
+    count = len(examples) if bins is None else len(bins)
+    return datasets.Dataset.from_dict({"row": np.arange(count)}).with_transform(read)
+
+
+def _row(examples: ExamplesLike, numbers: Iterable[int]) -> dict[str, Any]:
+    """Examples one after the other. Positions begin anew with each, and its first token is not
+    learnt: there is nothing to write it from."""
+    chosen = [examples[int(number)] for number in numbers]
+    labels = [example.labels for example in chosen]
+    for label in labels:
+        label[:1] = IGNORED
+    return {
+        "input_ids": np.concatenate([example.ids for example in chosen]).astype(np.int64),
+        "labels": np.concatenate(labels),
+        "position_ids": np.concatenate([np.arange(len(example.ids)) for example in chosen]),
+    }
 
 
 class Collator:
-    """Pads a list of examples on the right: input_ids, labels, attention_mask, each
-    [examples, longest], int64."""
+    """Pads rows on the right: input_ids, labels, attention_mask, each [rows, longest], int64."""
 
     def __init__(self, pad_id: int) -> None:
         self._pad_id = pad_id
 
-    def __call__(self, examples: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """One micro-batch."""
-        longest = max(len(example["input_ids"]) for example in examples)
-        shape = (len(examples), longest)
-        ids = torch.full(shape, self._pad_id, dtype=torch.int64)
-        labels = torch.full(shape, IGNORED, dtype=torch.int64)
-        attention = torch.zeros(shape, dtype=torch.int64)
-        for row, example in enumerate(examples):
-            length = len(example["input_ids"])
-            ids[row, :length] = torch.as_tensor(np.asarray(example["input_ids"], dtype=np.int64))
-            labels[row, :length] = torch.as_tensor(np.asarray(example["labels"], dtype=np.int64))
-            attention[row, :length] = 1
-        return {"input_ids": ids, "labels": labels, "attention_mask": attention}
+        mask = [np.ones(len(row["input_ids"]), np.int64) for row in rows]
+        return {
+            "input_ids": _padded([row["input_ids"] for row in rows], self._pad_id),
+            "labels": _padded([row["labels"] for row in rows], IGNORED),
+            "attention_mask": _padded(mask, 0),
+        }
+
+
+def collator(packing: str, pad_id: int) -> "Collator | PackedCollator":
+    """What makes micro-batches under `training.packing`."""
+    if packing == "off":
+        return Collator(pad_id)
+    return PackedCollator(pad_id, flat=packing == "padding-free")
+
+
+class PackedCollator:
+    """Rows of several examples: input_ids, labels, position_ids, each [rows, longest], int64.
+
+    There is no attention mask: the models tell from positions that begin anew where an example
+    begins (engine/attention.py shows it). Padding counts as an example of its own. With `flat`, a
+    micro-batch becomes one row without padding.
+    """
+
+    def __init__(self, pad_id: int, *, flat: bool) -> None:
+        self._pad_id = pad_id
+        self._flat = flat
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """One micro-batch."""
+        if self._flat:
+            names = ("input_ids", "labels", "position_ids")
+            rows = [{name: np.concatenate([row[name] for row in rows]) for name in names}]
+        return {
+            "input_ids": _padded([row["input_ids"] for row in rows], self._pad_id),
+            "labels": _padded([row["labels"] for row in rows], IGNORED),
+            "position_ids": _padded([row["position_ids"] for row in rows], None),
+        }
+
+
+def _padded(rows: Sequence[npt.NDArray[np.int64]], fill: int | None) -> torch.Tensor:
+    """Rows of one length; filled with `fill`, or with 0, 1, 2… if it is None."""
+    longest = max(len(row) for row in rows)
+    padded = np.empty((len(rows), longest), np.int64)
+    for number, row in enumerate(rows):
+        padded[number, : len(row)] = row
+        padded[number, len(row) :] = np.arange(longest - len(row)) if fill is None else fill
+    return torch.from_numpy(padded)
 
 
 class EpochOrder(torch.utils.data.Sampler[int]):  # type: ignore[misc]

@@ -101,7 +101,8 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         return EpochOrder(len(dataset), self.args.seed)
 
     def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any, **named: Any) -> Any:
-        self._tokens += int(inputs["attention_mask"].sum())
+        mask = inputs.get("attention_mask")
+        self._tokens += int(mask.sum()) if mask is not None else inputs["input_ids"].numel()
         return super().training_step(model, inputs, *rest, **named)
 
     # --- what it says ----------------------------------------------------------------------------

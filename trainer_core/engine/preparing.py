@@ -19,6 +19,7 @@ from trainer_core.runs.events import Notice, Progress, Stage
 from trainer_core.runs.recorder import Recorder
 from trainer_core.tokens.encode_chunk import EncoderSetup
 from trainer_core.tokens.examples import Encoder
+from trainer_core.tokens.packing import Bins, fill_rate, pack
 from trainer_core.tokens.pool import usable_workers
 from trainer_core.tokens.prepare import Examples, Prepared, prepare
 from trainer_core.tokens.tokenizer import load_tokenizer
@@ -36,6 +37,9 @@ class Ready:
     train: Examples
     validation: Examples
     run: ResolvedRun
+    # Where examples are packed: the rows of each split.
+    train_bins: Bins | None = None
+    validation_bins: Bins | None = None
 
 
 def make_ready(
@@ -60,14 +64,15 @@ def make_ready(
     prepared = _encode(config, base, facts, recorder, control, own_process=own_process)
     _say_report(prepared.report, recorder)
     train, validation = prepared.splits["train"], prepared.splits["validation"]
-    data_facts = _facts(prepared)
     if not len(train):
         raise _nothing_left(config, prepared.report)
+    train_bins, validation_bins = (_packed(config, facts, part) for part in (train, validation))
+    data_facts = _facts(prepared, train_bins)
     if resolved is None:
         recorder.record(Stage(stage="planning"))
         resolved = plan(config, given, machine_facts(), facts, data_facts, choice)
     encoder = Encoder(load_tokenizer(base, config.model.template), config.model.base)
-    return Ready(base, encoder, train, validation, resolved)
+    return Ready(base, encoder, train, validation, resolved, train_bins, validation_bins)
 
 
 def _encode(
@@ -128,11 +133,30 @@ def _say_report(report: DataReport, recorder: Recorder) -> None:
         )
 
 
-def _facts(prepared: Prepared) -> DataFacts:
+def _packed(config: RunConfig, facts: ModelFacts, examples: Examples) -> Bins | None:
+    """The rows that the examples are packed into; None where each is a row of its own."""
+    if config.training.packing != "pack":
+        return None
+    capacity, _ = plan_max_length(config, facts)
+    bins = pack(examples.lengths, capacity)
+    if len(bins):
+        log.info(
+            "%s examples packed into %s rows of %s tokens, %.1f %% filled",
+            f"{len(examples):,}",
+            f"{len(bins):,}",
+            f"{capacity:,}",
+            100 * fill_rate(examples.lengths, bins, capacity),
+        )
+    return bins
+
+
+def _facts(prepared: Prepared, bins: Bins | None) -> DataFacts:
+    """What the plan needs to know; with packing, rows are what batches are made of."""
     train, validation = prepared.splits["train"], prepared.splits["validation"]
     report = prepared.report.split("train")
     longest = int(train.lengths.max()) if len(train) else 0
-    return DataFacts(len(train), len(validation), longest, report.tokens, report.trained_tokens)
+    rows = len(train) if bins is None else len(bins)
+    return DataFacts(rows, len(validation), longest, report.tokens, report.trained_tokens)
 
 
 def _nothing_left(config: RunConfig, report: DataReport) -> UserError:

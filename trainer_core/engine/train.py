@@ -112,7 +112,8 @@ def _train(
 
     from trainer_core.engine.adapter import save_adapter
     from trainer_core.engine.answers import answer_prompts
-    from trainer_core.engine.batches import Collator, to_dataset
+    from trainer_core.engine.attention import require_packing
+    from trainer_core.engine.batches import collator, to_dataset
     from trainer_core.engine.loop import Loop, loop_config
 
     run, training = ready.run, ready.run.config.training
@@ -128,6 +129,9 @@ def _train(
                 )
             recorder.record(Samples(when=when, step=step, answers=answers))
 
+    if training.packing != "off":
+        difference = require_packing(model, run.config.model.backend)
+        log.info("packed examples do not see one another (logits differ by %.1e)", difference)
     if resume_from is None:
         answer("before", 0)
     _check(control)
@@ -138,9 +142,11 @@ def _train(
         keep=training.keep_checkpoints,
         model=model,
         args=loop_config(run.config, run.total_steps, folder, bool(ready.validation)),
-        train_dataset=to_dataset(ready.train),
-        eval_dataset=to_dataset(ready.validation) if ready.validation else None,
-        data_collator=Collator(encoder.tokenizer.pad_id),
+        train_dataset=to_dataset(ready.train, ready.train_bins),
+        eval_dataset=(
+            to_dataset(ready.validation, ready.validation_bins) if ready.validation else None
+        ),
+        data_collator=collator(training.packing, encoder.tokenizer.pad_id),
         # TRL insists on one, and uses it for nothing: the examples are ready-made.
         processing_class=AutoTokenizer.from_pretrained(str(ready.base)),
     )

@@ -68,24 +68,28 @@ class Encoder:
         Raises UserError where the model cannot learn such conversations at all.
         """
         results: list[Example | RowError | None] = [None] * len(conversations)
-        texts, places = [], []
+        rendered: dict[bool, list[tuple[int, str, Spans]]] = {True: [], False: []}
         for index, conversation in enumerate(conversations):
             try:
                 text, spans = self._render(conversation)
             except RowError as error:
                 results[index] = error
                 continue
-            texts.append(text)
-            places.append((index, spans))
-        # A template has written all special tokens; without one the tokenizer adds its own.
-        encodings = self.tokenizer.backend.encode_batch(
-            texts, add_special_tokens=self.template is None
-        )
-        for (index, spans), encoding in zip(places, encodings, strict=True):
-            results[index] = self._example(
-                encoding.ids, encoding.offsets, spans, conversations[index]
+            rendered[self._special(conversation)].append((index, text, spans))
+        for special, items in rendered.items():
+            encodings = self.tokenizer.backend.encode_batch(
+                [text for _, text, _ in items], add_special_tokens=special
             )
+            for (index, _, spans), encoding in zip(items, encodings, strict=True):
+                results[index] = self._example(
+                    encoding.ids, encoding.offsets, spans, conversations[index]
+                )
         return [result for result in results if result is not None]
+
+    def _special(self, conversation: Conversation) -> bool:
+        """Whether the tokenizer adds what it puts around a text: a template has written it."""
+        raw = conversation.text is not None and not conversation.templated
+        return self.template is None or raw
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """Ids after which the model writes its answer to `prompt`."""
