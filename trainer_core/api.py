@@ -26,6 +26,7 @@ from trainer_core.runs.recorder import Recorder, last_number
 from trainer_core.runs.registry import new_run
 from trainer_core.runs.status import new_status, take_lock
 from trainer_core.worker.job import perform
+from trainer_core.worker.protocol import Ask, Command
 from trainer_core.worker.server import RunServer
 from trainer_core.worker.status_keeper import StatusKeeper
 
@@ -150,12 +151,12 @@ def _run_here(
     config, control = loaded.config, Control()
     lock = take_lock(folder)
     status = new_status(run_id, "train", config.model.base, config.data.name)
-    server = RunServer(
-        status.run,
-        "train",
-        lambda command: control.ask(command.command, command.reason),
-        last_number(folder.events),
-    )
+
+    def obey(wish: Command | Ask) -> None:
+        if isinstance(wish, Command):  # a training answers no questions
+            control.ask(wish.command, wish.reason)
+
+    server = RunServer(status.run, "train", obey, last_number(folder.events))
     status.address, status.key_file = server.address, server.key_file
     keeper = StatusKeeper(folder, status)
     keeper.write()

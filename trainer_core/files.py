@@ -1,7 +1,9 @@
 """Replacing a file so that a crash leaves the old one or the new one, never half of either."""
 
 import os
+import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -21,6 +23,14 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = False, mode: in
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder and what is in it; under another name, so that nobody adds to it meanwhile.
+    What cannot be removed stays."""
+    with suppress(OSError):
+        folder = folder.rename(folder.with_name(f"{folder.name}.gone"))
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -31,6 +31,12 @@ def _train() -> Screen[Any]:
     return TrainScreen()
 
 
+def _data() -> Screen[Any]:
+    from tui.screens.data import DataScreen
+
+    return DataScreen()
+
+
 def _system() -> Screen[Any]:
     from tui.screens.system import SystemScreen
 
@@ -54,9 +60,7 @@ class BackpropApp(App[None]):
         "config": lambda: LaterScreen(
             "config", "Here you will edit a run's config and see at once what it costs in memory."
         ),
-        "data": lambda: LaterScreen(
-            "data", "Here you will see your data token by token, trained and masked."
-        ),
+        "data": _data,
         "train": _train,
         "export": lambda: LaterScreen(
             "export", "Here you will export a model to GGUF, Ollama, merged weights or ONNX."
@@ -76,10 +80,12 @@ class BackpropApp(App[None]):
         Binding("ctrl+c", "leave", "Quit", show=False, system=True),
     ]
 
-    def __init__(self, open_run: RunFolder | None = None, fps: int = 10) -> None:
+    def __init__(self, open_run: RunFolder | None = None, fps: int = 10, data: str = "") -> None:
         super().__init__()
         self.fps = fps
         self.followed: RunFolder | None = open_run
+        # What the Data screen shows: what was opened last, a run or data.
+        self.data = str(open_run.config) if open_run else data
         self._page = "runs"
         self._mine: list[str] = []
         self._kept_theme = ""
@@ -95,11 +101,18 @@ class BackpropApp(App[None]):
         self.push_screen("runs")
         if self.followed is not None:
             self.open_run(self.followed)
+        elif self.data:
+            self.open_data(self.data)
 
     def open_run(self, folder: RunFolder) -> None:
         """Show a run on the Train screen."""
-        self.followed = folder
+        self.followed, self.data = folder, str(folder.config)
         self.action_go("train")
+
+    def open_data(self, path: str) -> None:
+        """Show a data file, or the data of a config (YAML), on the Data screen."""
+        self.data = path
+        self.action_go("data")
 
     def action_go(self, name: str) -> None:
         """Show another screen."""
@@ -163,9 +176,10 @@ class BackpropApp(App[None]):
                     loop.add_signal_handler(getattr(signal, name), self.exit)
 
 
-def run_app(open_run: RunFolder | None = None, fps: int = 10) -> int:
-    """Show the dashboard until it is closed; returns its exit status."""
+def run_app(open_run: RunFolder | None = None, fps: int = 10, data: str = "") -> int:
+    """Show the dashboard until it is closed, on a run or on `data` (YAML or a data file) if given;
+    returns its exit status."""
     os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
-    app = BackpropApp(open_run, fps)
+    app = BackpropApp(open_run, fps, data)
     app.run()
     return app.return_code or 0

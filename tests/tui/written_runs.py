@@ -18,7 +18,7 @@ from trainer_core.runs.registry import register
 from trainer_core.runs.status import Phase, new_status, take_lock, write_status
 from tui.app import BackpropApp
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class WrittenRun:

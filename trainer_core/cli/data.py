@@ -1,12 +1,15 @@
 """`backprop data`: what is in the data, seen as the model will see it."""
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from trainer_core.cli.dashboard import open_dashboard
 from trainer_core.cli.data_report import example_lines, report_lines
+from trainer_core.config.load import dump_config
 from trainer_core.config.schema import RunConfig
 from trainer_core.data.problems import UNUSABLE
 from trainer_core.errors import EXIT_FAILED
@@ -28,6 +31,9 @@ def data(
     split_out: Annotated[
         Path | None, typer.Option(help="Write the rows of each split into this folder.")
     ] = None,
+    tui: Annotated[
+        bool, typer.Option("--tui", help="On the Data screen of the dashboard.")
+    ] = False,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="FIELD=VALUE", help="Any field of the config. Repeatable."),
@@ -39,7 +45,10 @@ def data(
     """
     from trainer_core.tokens.look import config_of, look
 
-    config = config_of(what, model, overrides or []).config
+    loaded = config_of(what, model, overrides or [])
+    if tui:
+        raise typer.Exit(_on_screen(dump_config(loaded)))
+    config = loaded.config
     if list_files:
         _list_files(config)
         return
@@ -59,6 +68,13 @@ def data(
     found = [kind for kind in report.counts if strict or (stops and kind in UNUSABLE)]
     if found:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _on_screen(config: str) -> int:
+    with tempfile.TemporaryDirectory(prefix="backprop-data-") as folder:
+        file = Path(folder) / "data.yaml"
+        file.write_text(config, encoding="utf-8")
+        return open_dashboard(None, data=str(file))
 
 
 def _list_files(config: RunConfig) -> None:

@@ -10,6 +10,9 @@ from pydantic import Field, field_validator, model_validator
 from trainer_core.config.data_section import DataSection
 from trainer_core.config.fields import Auto, Count, Fraction, Positive, Section, Text
 
+# In place of a model's name, for a look at rows that needs none.
+NO_MODEL = "(none)"
+
 
 class RunSection(Section):
     """What the run is called."""

@@ -1,10 +1,23 @@
 """What the user can ask of a running job, and the flags the engine polls for it."""
 
 import threading
-from typing import Literal, get_args
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 CommandName = Literal["pause", "resume", "save", "evaluate", "stop", "abort"]
 COMMANDS: tuple[str, ...] = get_args(CommandName)
+
+
+MAX_QUESTIONS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something a client wants to know; the reply carries the same `id`."""
+
+    id: str
+    about: dict[str, Any]
 
 
 class Control:
@@ -18,6 +31,8 @@ class Control:
         self._changed = threading.Condition()
         self._save = False
         self._evaluate = False
+        # A job that answers none keeps only the newest few.
+        self._questions: deque[Question] = deque(maxlen=MAX_QUESTIONS)
         self.paused = False
         self.stopping = False
         self.aborting = False
@@ -54,6 +69,18 @@ class Control:
         with self._changed:
             wanted, self._evaluate = self._evaluate, False
         return wanted
+
+    def put_question(self, question: Question) -> None:
+        """Take a question down."""
+        with self._changed:
+            self._questions.append(question)
+            self._changed.notify_all()
+
+    def next_question(self) -> Question | None:
+        """Wait for a question; None once the job shall end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._questions or self.stopping)
+            return None if self.stopping else self._questions.popleft()
 
     def wait_while_paused(self) -> None:
         """Block until resumed or stopped; a checkpoint asked for in between ends the wait too."""

@@ -153,6 +153,16 @@ class Failed(_Base):
     step: int = 0
 
 
+class Reply(_Base):
+    """The answer to a question (worker/protocol.py). Never numbered and never written: it may hold
+    rows, which nobody asked to have on disk. `error` says why there is no answer."""
+
+    type: Literal["reply"] = "reply"
+    id: str
+    answer: dict[str, Any] = {}
+    error: str = ""
+
+
 class State(_Base):
     """Said but not written (n stays 0): what could not be recorded, such as a full disk."""
 
@@ -174,6 +184,7 @@ Event = Annotated[
     | Notice
     | Finished
     | Failed
+    | Reply
     | State,
     Field(discriminator="type"),
 ]

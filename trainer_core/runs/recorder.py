@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from trainer_core.runs.events import Event, Metrics, Stage, State, decode, encode
+from trainer_core.runs.events import Event, Metrics, Reply, Stage, State, decode, encode
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.jsonl import AppendFile, last_line
 from trainer_core.runs.metrics_files import MetricsFiles
@@ -48,6 +48,10 @@ class Recorder:
             except OSError as error:
                 trouble = f"events cannot be written: {error.strerror}"
             self._say(trouble)
+
+    def say(self, reply: Reply) -> None:
+        """Pass a reply on without writing it anywhere."""
+        self._listener(reply)
 
     def close(self) -> None:
         """Close the files."""

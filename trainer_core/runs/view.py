@@ -80,7 +80,7 @@ class RunView:
                 self.warnings.append(event)
         elif isinstance(event, State):
             self.trouble = event.message if event.trouble else ""
-        else:
+        elif isinstance(event, Finished | Failed):
             self.outcome = event
             self.step = max(self.step, event.step)
         for name, step, value in points_of(event):

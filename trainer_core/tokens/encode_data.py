@@ -112,9 +112,7 @@ def _near(sources: list[OpenSource], columns: Columns, firsts: list[int]) -> lis
 
 
 def _work(data: DataSection, source: OpenSource, limit: int | None) -> Iterator[Work]:
-    reading = ReadingSetup(
-        source.detection, data.split.group, data.split.stratify, _id_column(data)
-    )
+    reading = ReadingSetup(source.detection, data.split.group, data.split.stratify, data.split.id)
     for count, chunk in source.source.chunks():
         if limit is not None:
             if limit <= 0:
@@ -136,10 +134,6 @@ class FirstRows:
         return islice(self.chunk.rows(), self.count)
 
 
-def _id_column(data: DataSection) -> str | None:
-    return (data.split.id or "") if data.split.file is not None else None
-
-
 def _refuse(data: DataSection, problems: list[Problem]) -> None:
     if data.problems == "strict" and problems:
         raise problems[0].error()
@@ -155,7 +149,7 @@ def _facts(
             for source in sources
         ],
         "limit": data.limit,
-        "columns": [data.split.group, data.split.stratify, _id_column(data)],
+        "columns": [data.split.group, data.split.stratify, data.split.id],
         "tokenizer": _tokenizer_facts(setup) if setup is not None else None,
     }
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from trainer_core.config.load import LoadedConfig, load_config
-from trainer_core.config.schema import RunConfig
+from trainer_core.config.schema import NO_MODEL, RunConfig
 from trainer_core.errors import UserError
 from trainer_core.planning.facts import is_local, model_facts
 from trainer_core.planning.plan import plan_max_length
@@ -12,8 +12,6 @@ from trainer_core.tokens.encode_data import Progress, quiet
 from trainer_core.tokens.pool import usable_workers
 from trainer_core.tokens.prepare import Prepared, prepare
 
-# In place of a model where none is named: rows can be looked at without one.
-NO_MODEL = "(none)"
 _TOKENIZER_FILES = ["tokenizer*.json", "config.json", "generation_config.json", "*.jinja"]
 
 

@@ -118,16 +118,15 @@ class Prepared:
     def search(self, split: SplitName, text: str, start: int = 0) -> int | None:
         """The index of the first row from `start` on that holds `text`, whatever its case."""
         wanted = text.casefold()
-        rows = self._shown(split)
-        for index in range(start, len(rows)):
-            cells = self._texts.row(int(rows[index])).data
-            if any(wanted in string.casefold() for string in _strings(cells)):
+        numbers = self._shown(split)[start:].tolist()
+        for index, row in enumerate(self._texts.rows(numbers), start):
+            if any(wanted in string.casefold() for string in _strings(row.data)):
                 return index
         return None
 
     def raw_rows(self, split: SplitName) -> Iterator[Row]:
         """The rows that the split's examples were made from, as read, each once."""
-        return (self._texts.row(int(row)) for row in np.unique(self.splits[split].split.rows))
+        return self._texts.rows(np.unique(self.splits[split].split.rows).tolist())
 
     def _shown(self, split: SplitName) -> Array:
         return np.flatnonzero(self._selection.split_of == SPLITS.index(split))

@@ -1,6 +1,7 @@
 """Any row of the data, read again from where it stands."""
 
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 
 from trainer_core.data.conversations import Conversation
 from trainer_core.data.duplicates import text_of
@@ -27,6 +28,15 @@ class Texts:
         if row is None:
             raise UserError("the data changed while it was read", hint="Start again.")
         return row
+
+    def rows(self, numbers: Iterable[int]) -> Iterator[Row]:
+        """The rows with these numbers, which rise: what stands together is parsed together."""
+        for number in numbers:
+            source = bisect_right(self._firsts, number) - 1
+            found = self._pages[source].rows(number - self._firsts[source], 1)
+            if not found:
+                raise UserError("the data changed while it was read", hint="Start again.")
+            yield found[0]
 
     def conversation(self, number: int) -> Conversation:
         """What the row says. Raises RowError."""

@@ -6,26 +6,38 @@ breaks, the file fills the gap. So every client sees every event once, in order.
 
 import platform as host
 import queue
+import secrets
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
+from typing import Any
 
-from trainer_core.errors import BackpropError, LockedError
+from trainer_core.errors import BackpropError, LockedError, UserError
 from trainer_core.runs.control import CommandName
-from trainer_core.runs.events import Event, decode
+from trainer_core.runs.events import Event, Reply, decode
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.jsonl import read_lines
 from trainer_core.runs.status import ENDED, Status, is_alive, read_status
 from trainer_core.worker import platform
 from trainer_core.worker.handshake import HandshakeError, prove_to_worker, time_limit
-from trainer_core.worker.protocol import Command, Hello, Refused, greeting, pack
+from trainer_core.worker.protocol import (
+    MAX_CLIENT_MESSAGE,
+    Ask,
+    Command,
+    Hello,
+    Refused,
+    greeting,
+    pack,
+)
 
 START_SECONDS = 30.0
 POLL_SECONDS = 0.25
+WORKER = (sys.executable, "-m", "trainer_core.worker")
 
 
 def start(folder: RunFolder, job: str = "train") -> None:
@@ -35,8 +47,7 @@ def start(folder: RunFolder, job: str = "train") -> None:
     """
     if is_alive(folder):
         raise LockedError(f"{folder.path} is running already", hint="Watch it: backprop attach")
-    command = [sys.executable, "-m", "trainer_core.worker", job, str(folder.path)]
-    process = platform.start_detached(command, folder.worker_log)
+    process = platform.start_detached([*WORKER, job, str(folder.path)], folder.worker_log)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         status = read_status(folder)
@@ -70,6 +81,7 @@ class RunClient:
         self._last = 0
         self._connection: Connection | None = None
         self._sending = threading.Lock()
+        self._asked: dict[str, Future[dict[str, Any]]] = {}
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="run client", daemon=True)
         self._thread.start()
@@ -98,15 +110,25 @@ class RunClient:
 
     def send(self, command: CommandName, reason: str = "") -> bool:
         """Ask the job for something; False if nobody is listening."""
-        connection = self._connection
-        if connection is None:
-            return False
+        return self._send(pack(Command(command=command, reason=reason)))
+
+    def ask(self, question: dict[str, Any]) -> "Future[dict[str, Any]]":
+        """Put a question to the job. The answer comes in a thread of ours; it is a BackpropError
+        where the job has none, or where the job can no longer be reached."""
+        answer: Future[dict[str, Any]] = Future()
+        ask = Ask(id=secrets.token_hex(8), question=question)
         try:
-            with self._sending:
-                connection.send_bytes(pack(Command(command=command, reason=reason)))
-        except (OSError, ValueError):
-            return False
-        return True
+            message = pack(ask)
+        except ValueError:  # a lone surrogate, which no terminal can have typed
+            answer.set_exception(UserError("that is no text"))
+            return answer
+        if len(message) > MAX_CLIENT_MESSAGE:
+            answer.set_exception(UserError("that is too long to ask for"))
+            return answer
+        self._asked[ask.id] = answer
+        if not self._send(message):
+            self._answer(Reply(id=ask.id, error="the worker cannot be reached"))
+        return answer
 
     def wait_connected(self, seconds: float) -> bool:
         """Wait until commands can be sent; False if the run ended or the time passed first."""
@@ -122,6 +144,26 @@ class RunClient:
         if connection is not None:
             platform.cut(connection)
         self._thread.join(timeout=2.0)
+
+    def _send(self, message: bytes) -> bool:
+        connection = self._connection
+        if connection is None:
+            return False
+        try:
+            with self._sending:
+                connection.send_bytes(message)
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def _answer(self, reply: Reply) -> None:
+        answer = self._asked.pop(reply.id, None)
+        if answer is None:
+            return  # another client's
+        if reply.error:
+            answer.set_exception(BackpropError(reply.error))
+        else:
+            answer.set_result(reply.answer)
 
     def _follow(self) -> None:
         try:
@@ -160,6 +202,8 @@ class RunClient:
                 pass
             finally:
                 self.connected, self._connection = False, None
+                for asked in list(self._asked):
+                    self._answer(Reply(id=asked, error="the connection to the worker was lost"))
         return True
 
     def _greet(self, status: Status) -> "Connection | None":
@@ -193,7 +237,9 @@ class RunClient:
             event = decode(message)
         except ValueError:
             return  # an event of a newer version
-        if event.n > self._last + 1:
+        if isinstance(event, Reply):
+            self._answer(event)
+        elif event.n > self._last + 1:
             self._read_file()  # it holds this event too: it is written before it is sent
         elif event.n == 0 or event.n == self._last + 1:
             self._last = max(self._last, event.n)

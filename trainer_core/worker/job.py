@@ -16,19 +16,22 @@ from pathlib import Path
 from filelock import FileLock
 
 from trainer_core.errors import EXIT_STOPPED, BackpropError, LockedError, StoppedError, UserError
-from trainer_core.runs.control import Control
+from trainer_core.files import remove_folder
+from trainer_core.runs.control import Control, Question
 from trainer_core.runs.events import Event, Failed, Finished, Stage, encode
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.recorder import Recorder
 from trainer_core.runs.status import read_status, take_lock
 from trainer_core.worker.log_events import events_from_logging
 from trainer_core.worker.outbox import Outbox
-from trainer_core.worker.protocol import Command, from_client
+from trainer_core.worker.protocol import Ask, Command, from_client
 from trainer_core.worker.sampling import sample_hardware
 from trainer_core.worker.status_keeper import StatusKeeper
 
 # What a job does: given its folder, its recorder and the user's wishes, it returns how it ended.
 Work = Callable[[RunFolder, Recorder, Control], Finished]
+# Jobs that only answer their clients: they end with the last of them, and their folder with them.
+TEMPORARY = frozenset({"preview"})
 
 
 def main(kind: str, path: str, supervisor: "Connection") -> None:
@@ -44,7 +47,7 @@ def main(kind: str, path: str, supervisor: "Connection") -> None:
         outbox.put(encode(event))
 
     recorder = Recorder(folder, pass_on)
-    wishes = _Wishes(supervisor, folder, recorder, control, outbox)
+    wishes = _Wishes(supervisor, folder, recorder, control, outbox, kind in TEMPORARY)
     threading.Thread(target=wishes.follow, name="wishes", daemon=True).start()
     # In a thread, because a signal handler may not wait for the recorder.
     sigterm = Command(command="stop", reason="SIGTERM")
@@ -118,7 +121,12 @@ def _work_of(kind: str) -> Work:
 
         return train(folder, recorder, control)
 
-    works: dict[str, Work] = {"train": train}
+    def preview(folder: RunFolder, recorder: Recorder, control: Control) -> Finished:
+        from trainer_core.tokens.preview import preview
+
+        return preview(folder, recorder, control)
+
+    works: dict[str, Work] = {"train": train, "preview": preview}
     return works[kind]
 
 
@@ -141,7 +149,9 @@ class _Wishes:
         recorder: Recorder,
         control: Control,
         outbox: Outbox,
+        temporary: bool,
     ) -> None:
+        self._temporary = temporary
         self._supervisor = supervisor
         self._folder = folder
         self._recorder = recorder
@@ -160,7 +170,12 @@ class _Wishes:
                 break
             if isinstance(message, Command):
                 self.obey(message)
+            elif isinstance(message, Ask):
+                self._control.put_question(Question(message.id, message.question))
         self.orphaned = True
+        if self._temporary:
+            remove_folder(self._folder.path)
+            os._exit(EXIT_STOPPED)
         try:  # the supervisor's lock went with it; now it is ours
             self._lock = take_lock(self._folder)
         except LockedError:

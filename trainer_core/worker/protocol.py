@@ -1,10 +1,11 @@
 """What clients and workers say to each other: JSON through `send_bytes`, one message each.
 
-client → worker   Hello, then Command as often as it likes
-worker → client   Welcome or Refused, then events (runs/events.py), each as it stands in the file
+client → worker   Hello, then Command and Ask as often as it likes
+worker → client   Welcome or Refused, then events (runs/events.py), each as it stands in the file;
+                  among them replies, which go to every client and stand in no file
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -35,6 +36,14 @@ class Command(_Message):
     reason: str = ""
 
 
+class Ask(_Message):
+    """A question to the job; the Reply carries the same `id`, which no other client would draw."""
+
+    type: Literal["ask"] = "ask"
+    id: str
+    question: dict[str, Any]
+
+
 class Welcome(_Message):
     """The client is subscribed: events above `last` come live, the rest is in events.jsonl."""
 
@@ -52,8 +61,9 @@ class Refused(_Message):
     message: str
 
 
-_FROM_CLIENT: TypeAdapter[Hello | Command] = TypeAdapter(
-    Annotated[Hello | Command, Field(discriminator="type")]
+FromClient = Hello | Command | Ask
+_FROM_CLIENT: TypeAdapter[FromClient] = TypeAdapter(
+    Annotated[FromClient, Field(discriminator="type")]
 )
 _GREETING: TypeAdapter[Welcome | Refused] = TypeAdapter(
     Annotated[Welcome | Refused, Field(discriminator="type")]
@@ -65,7 +75,7 @@ def pack(message: _Message) -> bytes:
     return message.model_dump_json().encode()
 
 
-def from_client(data: bytes) -> Hello | Command:
+def from_client(data: bytes) -> FromClient:
     """Parse what a client sent. Raises ValueError."""
     return _FROM_CLIENT.validate_json(data)
 

@@ -3,6 +3,7 @@
 import secrets
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection, Listener
@@ -15,7 +16,9 @@ from trainer_core.worker.outbox import Outbox
 from trainer_core.worker.protocol import (
     MAX_CLIENT_MESSAGE,
     PROTOCOL,
+    Ask,
     Command,
+    FromClient,
     Hello,
     Refused,
     Welcome,
@@ -27,17 +30,18 @@ MAX_CLIENTS = 64
 
 
 class RunServer:
-    """Listens for clients, sends them events, and passes their commands on."""
+    """Listens for clients, sends them events, and passes on what they want of the job."""
 
     def __init__(
-        self, run: str, job: str, on_command: Callable[[Command], None], last: int
+        self, run: str, job: str, on_wish: Callable[[Command | Ask], None], last: int
     ) -> None:
         self._run = run
         self._job = job
-        self._on_command = on_command
+        self._on_wish = on_wish
         self._last = last
         self._lock = threading.Lock()
         self._clients: set[Outbox] = set()
+        self._alone_since = time.monotonic()
         self._key = secrets.token_bytes(32)
         self._folder: Path | None = None
         self.address = ""
@@ -51,6 +55,11 @@ class RunServer:
             self._last = max(self._last, event.n)
             for client in self._clients:
                 client.put(message)
+
+    def seconds_alone(self) -> float:
+        """For how long no client has been attached."""
+        with self._lock:
+            return 0.0 if self._clients else time.monotonic() - self._alone_since
 
     def ensure_reachable(self) -> bool:
         """Listen anew if the address vanished (a cleaner of temporary files); True if it did."""
@@ -108,15 +117,16 @@ class RunServer:
                 if outbox is None:
                     return
                 try:
-                    self._take_commands(connection)
+                    self._take_wishes(connection)
                 finally:
                     with self._lock:
                         self._clients.discard(outbox)
+                        self._alone_since = time.monotonic()
                     outbox.close()
             except (HandshakeError, OSError, EOFError, ValueError):
                 return
 
-    def _subscribe(self, connection: "Connection", hello: Hello | Command) -> Outbox | None:
+    def _subscribe(self, connection: "Connection", hello: FromClient) -> Outbox | None:
         refusal = ""
         if not isinstance(hello, Hello) or hello.protocol != PROTOCOL:
             refusal = (
@@ -133,8 +143,8 @@ class RunServer:
             self._clients.add(outbox)
         return outbox
 
-    def _take_commands(self, connection: "Connection") -> None:
+    def _take_wishes(self, connection: "Connection") -> None:
         while True:
             message = from_client(connection.recv_bytes(MAX_CLIENT_MESSAGE))
-            if isinstance(message, Command):
-                self._on_command(message)
+            if not isinstance(message, Hello):
+                self._on_wish(message)

@@ -12,18 +12,21 @@ from contextlib import suppress
 from multiprocessing.connection import wait
 from pathlib import Path
 
-from trainer_core.errors import EXIT_STOPPED, UserError
+from trainer_core.errors import EXIT_FAILED, EXIT_STOPPED, UserError
+from trainer_core.files import remove_folder
 from trainer_core.runs.events import Event, Failed, Finished, decode
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.recorder import Recorder, last_number
 from trainer_core.runs.status import new_status, read_status, take_lock
 from trainer_core.worker import death, job
-from trainer_core.worker.protocol import Command, pack
+from trainer_core.worker.protocol import Ask, Command, pack
 from trainer_core.worker.server import RunServer
 from trainer_core.worker.status_keeper import StatusKeeper
 
 # How long a job that was told to abort may take before it is killed.
 ABORT_SECONDS = 3.0
+# How long a job that only answers its clients stays when the last of them is gone.
+LINGER_SECONDS = 10.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -35,9 +38,12 @@ def main(arguments: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return error.exit_status
     try:
-        return Supervisor(kind, folder).run()
+        status = Supervisor(kind, folder).run()
     finally:
         lock.release()
+    if kind in job.TEMPORARY and status != EXIT_FAILED:  # then its log is still wanted
+        remove_folder(folder.path)
+    return status
 
 
 class Supervisor:
@@ -57,7 +63,7 @@ class Supervisor:
             status.created, status.step = before.created or status.created, before.step
             status.total_steps = before.total_steps
         self._keeper = StatusKeeper(folder, status)
-        self._server = RunServer(status.run, kind, self._command, last_number(folder.events))
+        self._server = RunServer(status.run, kind, self._wish, last_number(folder.events))
         self._note_address()
         self._outcome: Finished | Failed | None = None
         self._abort_at: float | None = None
@@ -76,7 +82,7 @@ class Supervisor:
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), signal.SIG_IGN)
         signal.signal(
-            signal.SIGTERM, lambda *_: self._command(Command(command="stop", reason="SIGTERM"))
+            signal.SIGTERM, lambda *_: self._wish(Command(command="stop", reason="SIGTERM"))
         )
         self._process.start()
         self._job_end.close()
@@ -96,6 +102,8 @@ class Supervisor:
         if self._server.ensure_reachable():
             self._note_address()
         self._keeper.write_if_due()
+        if self._kind in job.TEMPORARY and self._server.seconds_alone() > LINGER_SECONDS:
+            self._wish(Command(command="abort", reason="nobody is watching any more"))
         if self._abort_at is not None and time.monotonic() > self._abort_at:
             self._process.kill()
 
@@ -122,16 +130,17 @@ class Supervisor:
         self._keeper.see(event)
         self._server.publish(event)
 
-    def _command(self, command: Command) -> None:
+    def _wish(self, wish: Command | Ask) -> None:
         """From any client's thread, or the signal handler."""
-        if command.command == "abort" and self._abort_at is None:
-            self._abort_at = time.monotonic() + ABORT_SECONDS
-        self._stop_asked |= command.command in {"stop", "abort"}
-        threading.Thread(target=self._send, args=[command], daemon=True).start()
+        if isinstance(wish, Command):
+            if wish.command == "abort" and self._abort_at is None:
+                self._abort_at = time.monotonic() + ABORT_SECONDS
+            self._stop_asked |= wish.command in {"stop", "abort"}
+        threading.Thread(target=self._send, args=[wish], daemon=True).start()
 
-    def _send(self, command: Command) -> None:
+    def _send(self, wish: Command | Ask) -> None:
         with self._sending, suppress(OSError, ValueError):
-            self._to_job.send_bytes(pack(command))
+            self._to_job.send_bytes(pack(wish))
 
     def _explain_death(self) -> None:
         """The job ended without a word: write its last event for it."""
@@ -148,7 +157,10 @@ class Supervisor:
             )
         else:
             oom = death.oom_kills() > self._oom_kills
-            recorder.record(death.explain(code, oom, step, self._folder))
+            failed = death.explain(code, oom, step, self._folder)
+            if self._kind in job.TEMPORARY:
+                failed.hint = f"Its output: {self._folder.worker_log}."
+            recorder.record(failed)
         recorder.close()
 
     def _note_address(self) -> None:

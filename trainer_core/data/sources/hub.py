@@ -118,6 +118,7 @@ class HubDataset:
 
     def _asked(self, ask: Any) -> Any:
         """What the hub answers, or one sentence on why it does not."""
+        from httpx import HTTPError
         from huggingface_hub.errors import (
             GatedRepoError,
             HfHubHTTPError,
@@ -142,7 +143,13 @@ class HubDataset:
                 f"the hub has no dataset {self.name} (or it is private)",
                 hint="Check its name, and HF_TOKEN if it is private. A file here needs its suffix.",
             ) from None
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        except (
+            HfHubHTTPError,
+            HTTPError,
+            LocalEntryNotFoundError,
+            OSError,
+            ValueError,
+        ) as error:
             reason = (str(error).strip().splitlines() or ["no answer"])[-1][:200]
             raise UserError(
                 f"the dataset {self.name} cannot be had from the hub: {reason}",

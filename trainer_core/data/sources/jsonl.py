@@ -18,7 +18,8 @@ MAX_LINE_BYTES = 256 << 20
 HINT = "Each line must be one JSON object."
 _BOM = b"\xef\xbb\xbf"
 # A line of white space only can stand where one of these is; it is no row.
-_MAYBE_BLANK = re.compile(rb"(?:\A|\n)[\s]")
+# (Without an alternative in it: that would make the search sixty times slower.)
+_MAYBE_BLANK = re.compile(rb"\n\s")
 _BLANK = re.compile(rb"[^\S\n]*(?:\n|\Z)")
 
 
@@ -135,7 +136,7 @@ def count_rows(block: bytes) -> tuple[int, int]:
     """How many rows a block of whole lines holds, and how many lines, blank ones included."""
     lines = block.count(b"\n")
     rows = lines + (not block.endswith(b"\n"))
-    if _MAYBE_BLANK.search(block):
+    if block[:1].isspace() or _MAYBE_BLANK.search(block):
         rows = sum(1 for line in block.split(b"\n") if line.strip())
     return rows, lines
 

@@ -1,0 +1,64 @@
+"""What can be asked of a dataset that was read to the end, and the answers, as they travel."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, TypeAdapter
+
+from trainer_core.config.data_section import SplitName
+from trainer_core.data.report import DataReport
+
+Index = Annotated[int, Field(ge=0)]
+
+
+class AskReport(BaseModel):
+    """What is known of all of it; answered with an Overview as soon as it is known."""
+
+    about: Literal["report"] = "report"
+
+
+class AskRow(BaseModel):
+    """A row of a split; answered with a RowView."""
+
+    about: Literal["row"] = "row"
+    split: SplitName
+    index: Index
+
+
+class AskPlace(BaseModel):
+    """A row by its number over the rows as read; answered with a RowView of where it is."""
+
+    about: Literal["place"] = "place"
+    row: Index
+
+
+class AskSearch(BaseModel):
+    """The first row from `start` on that holds `text`; answered with a Found."""
+
+    about: Literal["search"] = "search"
+    split: SplitName
+    text: str
+    start: Index = 0
+
+
+class Overview(BaseModel):
+    """The report, and how many rows of each split can be viewed."""
+
+    report: DataReport
+    rows: dict[SplitName, int]
+
+
+class Found(BaseModel):
+    """Where a search ended; None where nothing holds the text."""
+
+    index: int | None
+
+
+AnyQuestion = AskReport | AskRow | AskPlace | AskSearch
+_QUESTION: TypeAdapter[AnyQuestion] = TypeAdapter(
+    Annotated[AnyQuestion, Field(discriminator="about")]
+)
+
+
+def parse_question(about: dict[str, Any]) -> AnyQuestion:
+    """A question as it came. Raises ValueError."""
+    return _QUESTION.validate_python(about)

@@ -1,0 +1,402 @@
+"""Data: rows as they are read, as conversations, and token by token as training will see them."""
+
+import time
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Container, Vertical, VerticalScroll
+from textual.screen import Screen
+from textual.widgets import Footer, Input, Static
+
+from trainer_core.config.data_section import SplitName
+from trainer_core.data.questions import Overview
+from trainer_core.data.row_view import RowView
+from trainer_core.text import clean, one_line
+from tui.data_session import LAST, DataSession, Place
+from tui.widgets.conversation_pane import ConversationPane
+from tui.widgets.data_tables import sources_text, splits_text
+from tui.widgets.length_histogram import LengthHistogram
+from tui.widgets.problem_list import ProblemList
+from tui.widgets.token_pane import TokenPane, counts_line
+from tui.widgets.top_bar import TopBar
+
+FOLD_SECONDS = 0.03
+TICK_SECONDS = 0.2
+JUMP = 100
+# As in the app's HORIZONTAL_BREAKPOINTS: from here on, row and tokens fit side by side.
+WIDE = 120
+VIEWS = ("row", "tokens", "statistics", "problems")
+NOTHING = "No data is open. Press o and name a file with rows, or a run's YAML."
+PROMPTS = {
+    "open": "a data file or a run's YAML",
+    "search": "text to look for, in any case",
+    "go": "number of a row",
+}
+
+
+class DataScreen(Screen[None]):
+    """The data of the run that is open, or of a file."""
+
+    AUTO_FOCUS = ""  # the keys of this screen first
+    BINDINGS = [
+        Binding("j,right", "move(1)", "Next", key_display="j", tooltip="The next row"),
+        Binding("k,left", "move(-1)", "Back", key_display="k", tooltip="The row before"),
+        Binding("v", "view", "View", tooltip="Tokens, statistics, problems, and the row again"),
+        Binding("s", "split", "Split", tooltip="The next split; tab does the same"),
+        Binding("tab", "split", "Split", show=False),
+        Binding("slash", "ask('search')", "Search", key_display="/", tooltip="Find text"),
+        Binding("colon", "ask('go')", "Row", key_display=":", tooltip="Go to a row by its number"),
+        Binding("n", "again", "Again", show=False, tooltip="Find the next row with that text"),
+        Binding("p", "show('problems')", show=False, tooltip="Rows with problems; ⏎ goes there"),
+        Binding("o", "ask('open')", show=False, tooltip="Open a data file or a run's YAML"),
+        Binding("i", "show('statistics')", "Numbers", show=False, tooltip="Splits and lengths"),
+        Binding("g,home", "first", "First", show=False, tooltip="The first row"),
+        Binding("G,end", "last", "Last", show=False, tooltip="The last row"),
+        Binding("J", f"move({JUMP})", show=False, tooltip=f"{JUMP} rows on"),
+        Binding("K", f"move(-{JUMP})", show=False, tooltip=f"{JUMP} rows back"),
+        Binding("down", "scroll_text(1)", "Down", show=False, tooltip="Scroll the text down"),
+        Binding("up", "scroll_text(-1)", "Up", show=False, tooltip="Scroll the text up"),
+        Binding("pagedown,space", "scroll_text(0, 1)", show=False, tooltip="Scroll a page down"),
+        Binding("pageup", "scroll_text(0, -1)", show=False, tooltip="Scroll a page up"),
+        Binding(
+            "escape", "leave_view", "Back", show=False, tooltip="Back to the row, then to Runs"
+        ),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._session: DataSession | None = None
+        self._split: SplitName | None = None
+        self._index = 0
+        self._row: RowView | None = None
+        self._view = "row"
+        self._asking = ""
+        self._sought = ""
+        self._searching = False
+        self._said: dict[str, str] = {}
+        self._charted: SplitName | None = None
+        self._complaint = ""
+
+    def compose(self) -> ComposeResult:
+        yield TopBar("data")
+        yield Static(id="source", markup=False)
+        yield Static(id="place", markup=False)
+        yield Input(id="ask", disabled=True, max_length=1000)
+        yield Static(NOTHING, id="nothing", classes="empty", markup=False)
+        with Container(id="views"):
+            with Container(id="texts"):
+                yield ConversationPane(id="conversation")
+                with Vertical(id="tokens"):
+                    yield TokenPane()
+                    yield Static(id="counts", markup=False)
+            with Container(id="statistics"):
+                with VerticalScroll(id="tables", can_focus=False):
+                    yield Static(id="sources", markup=False)
+                    yield Static(id="splits", markup=False)
+                yield LengthHistogram(id="lengths")
+            yield ProblemList(id="problems")
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self.set_interval(TICK_SECONDS, self._tick)
+        self._show_view("row")
+
+    def on_screen_resume(self) -> None:
+        self._open_wanted()
+        self._paint()
+
+    def on_unmount(self) -> None:
+        if self._session is not None:
+            self._session.close()
+
+    # --- the data --------------------------------------------------------------------------------
+
+    def _open_wanted(self) -> None:
+        """Show what the app was asked to show last."""
+        wanted = getattr(self.app, "data", "")
+        if wanted and (self._session is None or self._session.what != wanted):
+            self.open(wanted)
+
+    def open(self, what: str) -> None:
+        """Show other data: a data file, or a run's config."""
+        if self._session is not None:
+            self._session.close()
+        self._session = DataSession(what, self, self.call_later)
+        self._split, self._index, self._row, self._searching = None, 0, None, False
+        self._complaint = ""
+        self._show_view("row")
+
+    def session_changed(self) -> None:
+        """More is known of the data."""
+        overview = self._overview
+        if overview is not None:
+            self.query_one("#sources", Static).update(sources_text(overview.report))
+            self.query_one("#splits", Static).update(splits_text(overview.report))
+            self.query_one(ProblemList).show(overview.report)
+            self._charted = None
+        if self._session is not None and self._session.problem:
+            self.row_failed(self._session.problem)
+        if self._session is not None:  # the same row, as it is known now
+            self._session.want(Place(self._split, self._index))
+        self._paint()
+
+    def row_came(self, view: RowView, as_read: bool) -> None:
+        """A row that was wanted."""
+        if as_read:
+            self._index = view.index
+        elif self._split is None:
+            self._split, self._index = view.split, view.index
+        self._row = view
+        overview = self._overview
+        limit = overview.report.max_length if overview is not None else None
+        self.query_one(ConversationPane).show_row(view)
+        self.query_one(TokenPane).show_row(view, limit, self._why_no_tokens())
+        self._say("#counts", counts_line(view, limit))
+        if overview is not None and self._charted != view.split:
+            self._charted = view.split
+            self.query_one(LengthHistogram).show(overview.report.split(view.split), limit)
+        self._paint()
+
+    def row_failed(self, reason: str) -> None:
+        """A row that cannot be had; said once, however often it is tried."""
+        if reason != self._complaint:
+            self._complaint = reason
+            self.notify(clean(reason), severity="error", timeout=10, markup=False)
+
+    def search_ended(self, index: int | None) -> None:
+        """Go where the text was found."""
+        self._searching = False
+        if index is None:
+            self.notify(f"No further row holds {one_line(self._sought)}", markup=False)
+            self._paint()
+        else:
+            self._want(index)
+
+    def on_problem_list_chosen(self, event: ProblemList.Chosen) -> None:
+        """Go to a row with a problem."""
+        self._show_view("row")
+        self._split = None
+        self._want(event.row)
+
+    @property
+    def _overview(self) -> Overview | None:
+        return self._session.overview if self._session is not None else None
+
+    def _want(self, index: int) -> None:
+        if self._session is None:
+            return
+        count = self._count()
+        self._index = max(0, index if count is None else min(index, count - 1))
+        self._session.want(Place(self._split, self._index))
+        self._paint()
+
+    def _count(self) -> int | None:
+        """How many rows there are to move through, where that is known."""
+        overview = self._overview
+        if overview is not None:
+            return overview.rows.get(self._split, 0) if self._split else overview.report.rows
+        pages = self._session.pages if self._session is not None else None
+        return pages.known if pages is not None and pages.complete else None
+
+    # --- painting --------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        """Take in how far the worker is, and paint what changed."""
+        if self.is_current:
+            self._open_wanted()
+        if self._session is not None:
+            self._session.take_events(time.monotonic() + FOLD_SECONDS)
+            if self.is_current:
+                self._paint()
+
+    def _paint(self) -> None:
+        session = self._session
+        self.set_class(session is None or self._row is None, "-nothing")
+        if session is None:
+            self._say("#source", "")
+            self._say("#place", "")
+            self._say("#nothing", NOTHING)
+            return
+        name = session.opened.name if session.opened is not None else one_line(session.what)
+        rows_only = session.opened is not None and not session.opened.has_model
+        model = "  (no model: rows only)" if rows_only else ""
+        self._say("#source", f"{name}{model}  {self._what_it_is()}")
+        self._say("#place", "  ".join(part for part in self._parts() if part))
+        self._say("#nothing", clean(session.problem) or "Opening…")
+
+    def _what_it_is(self) -> str:
+        session, overview = self._session, self._overview
+        if session is None or session.problem:
+            return f"! {one_line(session.problem)}" if session is not None else ""
+        if overview is None or not overview.report.sources:
+            return "as read"
+        first, *more = overview.report.sources
+        others = f" (and {len(more)} more)" if more else ""
+        return f"{one_line(first.format)}{others}: {one_line(first.why)}"
+
+    def _parts(self) -> list[str]:
+        session, overview = self._session, self._overview
+        if session is None:
+            return []
+        if overview is not None:
+            parts = [
+                f"[{name} {count:,}]" if name == self._split else f"{name} {count:,}"
+                for name, count in overview.rows.items()
+            ]
+        else:
+            known = session.pages.known if session.pages is not None else 0
+            ends = session.pages is not None and session.pages.complete
+            parts = [f"as read {known:,}{'' if ends else '+'}", self._progress()]
+        if self._row is not None:
+            count = self._count()
+            number = f"row {self._index + 1:,}" + (f" of {count:,}" if count else "")
+            parts.append("finding the end…" if self._index == LAST else number)
+            parts.append(one_line(self._row.where.rsplit("/", 1)[-1], limit=40))
+        problems = sum(overview.report.counts.values()) if overview is not None else 0
+        parts.append(f"! {problems:,} problems (p)" if problems else "")
+        parts.append("searching…" if self._searching else "")
+        return parts
+
+    def _progress(self) -> str:
+        """How far the preparation is."""
+        session = self._session
+        if session is None or session.problem or session.overview is not None:
+            return ""
+        if session.progress is None:
+            return "preparing…"
+        rate = f" ({session.progress.rate:,.0f}/s)" if session.progress.rate else ""
+        return f"prepared {session.progress.done:,}{rate}"
+
+    def _why_no_tokens(self) -> str:
+        session = self._session
+        if session is None or session.problem:
+            return "no tokens: the data could not be prepared"
+        if session.opened is not None and not session.opened.has_model:
+            return "no model is known, so there are no tokens: open a run's YAML"
+        if session.overview is None:
+            return "tokens come when the data is prepared"
+        return "this row has no tokens: see its problem"
+
+    def _say(self, selector: str, words: str) -> None:
+        """Update a line, if it says something else now."""
+        if self._said.get(selector) != words:
+            self._said[selector] = words
+            self.query_one(selector, Static).update(Text(words))
+
+    # --- moving ----------------------------------------------------------------------------------
+
+    def action_move(self, by: int) -> None:
+        """Some rows on or back."""
+        if self._view == "problems":
+            problems = self.query_one(ProblemList)
+            move = problems.action_cursor_down if by > 0 else problems.action_cursor_up
+            move()
+        else:
+            here = self._index
+            if here == LAST and self._row is not None:  # the end is not found yet: rather not
+                here = self._row.index
+            self._want(here + by)
+
+    def action_first(self) -> None:
+        """The first row."""
+        self._want(0)
+
+    def action_last(self) -> None:
+        """The last row, which may first have to be found."""
+        self._want(LAST)
+
+    def action_split(self) -> None:
+        """The next split."""
+        overview = self._overview
+        if overview is None or not overview.rows:
+            self.notify("The splits are known when the data is prepared", timeout=3)
+            return
+        names = list(overview.rows)
+        here = names.index(self._split) if self._split in names else -1
+        self._split = names[(here + 1) % len(names)]
+        self._want(0)
+
+    def action_again(self) -> None:
+        """Search on from the next row."""
+        if not self._sought:
+            self.action_ask("search")
+        else:
+            self._search(self._index + 1)
+
+    def _search(self, start: int) -> None:
+        if self._session is not None:
+            self._searching = True
+            self._session.search(self._sought, Place(self._split, start))
+            self._paint()
+
+    # --- views -----------------------------------------------------------------------------------
+
+    def action_view(self) -> None:
+        """The next view; where both fit side by side, row and tokens are one."""
+        views = [view for view in VIEWS if view != "tokens" or self.app.size.width < WIDE]
+        here = views.index(self._view) if self._view in views else 0
+        self._show_view(views[(here + 1) % len(views)])
+
+    def action_show(self, view: str) -> None:
+        """A view, or the row again."""
+        self._show_view("row" if self._view == view else view)
+
+    def action_leave_view(self) -> None:
+        """Close what is open: the question, then the view, then the screen."""
+        if self._asking:
+            self._close_ask()
+        elif self._view != "row":
+            self._show_view("row")
+        else:
+            self.app.action_go("runs")  # type: ignore[attr-defined]
+
+    def action_scroll_text(self, lines: int, pages: int = 0) -> None:
+        """Scroll what is in sight."""
+        for pane in self.query("ConversationPane, TokenPane, #tables"):
+            height = max(1, pane.size.height - 1)
+            pane.scroll_relative(y=lines + pages * height, animate=False)
+
+    def _show_view(self, view: str) -> None:
+        self._view = view
+        for name in VIEWS:
+            self.set_class(name == view, f"-{name}")
+        problems = self.query_one(ProblemList)
+        self.set_focus(problems if view == "problems" else None)
+        self._paint()
+
+    # --- questions -------------------------------------------------------------------------------
+
+    def action_ask(self, what: str) -> None:
+        """Ask for a file, a text or a number."""
+        if self._session is None and what != "open":
+            what = "open"
+        box = self.query_one("#ask", Input)
+        self._asking, box.placeholder = what, PROMPTS[what]
+        box.value = self._sought if what == "search" else ""
+        box.disabled = False
+        box.add_class("-open")
+        self.set_focus(box)  # at once; box.focus() waits, and the next keys are ours
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Take the answer."""
+        asked, value = self._asking, event.value.strip()
+        self._close_ask()
+        if not value:
+            return
+        if asked == "open":
+            self.app.data = value  # type: ignore[attr-defined]
+            self.open(value)
+        elif asked == "search":
+            self._sought = value
+            self._search(self._index)
+        elif value.replace(",", "").isdecimal() and len(value) < 18:
+            self._want(int(value.replace(",", "")) - 1)
+        else:
+            self.notify("That is no number of a row", severity="warning")
+
+    def _close_ask(self) -> None:
+        box = self.query_one("#ask", Input)
+        self._asking, box.disabled = "", True
+        box.remove_class("-open")
+        self._show_view(self._view)
