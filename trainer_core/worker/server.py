@@ -27,6 +27,7 @@ from trainer_core.worker.protocol import (
 )
 
 MAX_CLIENTS = 64
+FIRST_CLIENT_SECONDS = 30.0
 
 
 class RunServer:
@@ -41,7 +42,8 @@ class RunServer:
         self._last = last
         self._lock = threading.Lock()
         self._clients: set[Outbox] = set()
-        self._alone_since = time.monotonic()
+        # Whoever started the worker may be slow to attach; only then does being alone count.
+        self._alone_since = time.monotonic() + FIRST_CLIENT_SECONDS
         self._key = secrets.token_bytes(32)
         self._folder: Path | None = None
         self.address = ""

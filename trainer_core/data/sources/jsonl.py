@@ -20,7 +20,6 @@ _BOM = b"\xef\xbb\xbf"
 # A line of white space only can stand where one of these is; it is no row.
 # (Without an alternative in it: that would make the search sixty times slower.)
 _MAYBE_BLANK = re.compile(rb"\n\s")
-_BLANK = re.compile(rb"[^\S\n]*(?:\n|\Z)")
 
 
 @dataclass(frozen=True)
