@@ -42,7 +42,7 @@ def said(*texts: list[str]) -> list[bytes]:
 
 def near(texts: Sequence[bytes]) -> dict[int, int]:
     prints = fingerprints(texts)
-    return near_duplicates(prints.minima, prints.hashes, texts.__getitem__)
+    return near_duplicates(prints.minima, prints.hashes, np.arange(len(texts)), texts.__getitem__)
 
 
 def talk(*contents: str, system: str = "") -> Conversation:
@@ -75,8 +75,9 @@ def test_a_very_long_row_is_told_apart_by_its_end() -> None:
 @given(st.lists(st.integers(0, 5)))
 def test_an_exact_duplicate_names_the_first_of_its_kind(numbers: list[int]) -> None:
     expected = [
-        numbers.index(number) if number in numbers[:place] else -1
+        [place, numbers.index(number)]
         for place, number in enumerate(numbers)
+        if number in numbers[:place]
     ]
     hashes = fingerprints([b"row %d" % number for number in numbers]).hashes
     assert exact_duplicates(hashes).tolist() == expected
@@ -135,7 +136,7 @@ def test_a_form_filled_in_over_and_over_costs_little() -> None:
     texts = said(*(words(seed, 20) for seed in range(2000)))
     asked, read = counting(texts)
     minima = np.ones((2000, 20), np.uint8)
-    near_duplicates(minima, fingerprints(texts).hashes, read)
+    near_duplicates(minima, fingerprints(texts).hashes, np.arange(2000), read)
     assert len(asked) <= 2 * COMPARED
 
 
@@ -144,7 +145,7 @@ def test_many_of_almost_the_same_are_found_at_little_cost() -> None:
     texts = said(*(changed(text, place) for place in range(100)))
     asked, read = counting(texts)
     prints = fingerprints(texts)
-    assert len(near_duplicates(prints.minima, prints.hashes, read)) >= 95
+    assert len(near_duplicates(prints.minima, prints.hashes, np.arange(100), read)) >= 95
     assert len(asked) < 100 * 4 * NEIGHBOURS
 
 

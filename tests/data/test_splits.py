@@ -157,10 +157,10 @@ def test_split_files_of_earlier_tools(tmp_path: Path, text: str) -> None:
 
 
 def test_what_training_gives_away() -> None:
-    splits = np.array([0, 1, 2, 1, 1, 0], dtype=np.uint8)
+    trained = np.array([True, False, False, False, False, True])
     texts = np.array([7, 7, 8, 9, 10, 11], dtype=np.uint64)
     prompts = np.array([1, 1, 2, 1, 5, 6], dtype=np.uint64)
-    found = leaks(splits, texts, {4: 0, 5: 2}, prompts)
+    found = leaks(trained, ~trained, texts, prompts, {4: 0, 5: 2})
     assert [(leak.row, leak.other, leak.kind) for leak in found] == [
         (1, 0, "the same"),
         (2, 5, "almost the same"),

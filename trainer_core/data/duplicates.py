@@ -74,29 +74,25 @@ def fingerprints(texts: Sequence[bytes]) -> Fingerprints:
 
 
 def exact_duplicates(hashes: U64) -> I64:
-    """The index of the first row with the same hash, for each row; -1 for that one itself: [n]."""
+    """Each index whose hash stands before it already, rising, with the first one's: [found, 2]."""
     order = np.argsort(hashes, kind="stable")
     values = hashes[order]
-    new = np.ones(len(hashes), np.bool_)
-    np.not_equal(values[1:], values[:-1], out=new[1:])
-    del values
-    first = np.arange(len(hashes))
-    first[~new] = 0
-    np.maximum.accumulate(first, out=first)
-    first = order[first]
-    first[new] = -1
-    earlier = np.empty_like(first)
-    earlier[order] = first
-    return earlier
+    repeated = np.flatnonzero(values[1:] == values[:-1]) + 1
+    firsts = np.searchsorted(values, values[repeated])
+    found = np.stack([order[repeated], order[firsts]], axis=1)
+    return found[np.argsort(found[:, 0])]
 
 
-def near_duplicates(minima: U8, hashes: U64, read: Callable[[int], bytes]) -> dict[int, int]:
-    """Row → an earlier row that says almost the same; exact duplicates are left out.
+def near_duplicates(
+    minima: U8, hashes: U64, rows: I64, read: Callable[[int], bytes]
+) -> dict[int, int]:
+    """Row → an earlier row that says almost the same, among `rows` (rising); exact duplicates are
+    left out.
 
     `minima` is uint8 [n, 20], `hashes` uint64 [n]; `read` gives the text of a row, for the few that
     must be compared. However many rows share a band, the work grows with n only.
     """
-    rows = np.flatnonzero(exact_duplicates(hashes) < 0)
+    rows = np.delete(rows, exact_duplicates(hashes[rows])[:, 0])
     shingles = lru_cache(maxsize=2 * NEIGHBOURS)(lambda row: _shingle_set(read(row)))
     found: dict[int, int] = {}
     for number, (row, earlier, common) in enumerate(near_candidates(minima, rows)):

@@ -1,6 +1,6 @@
 """What training sees and validation asks: rows that stand on both sides of a split."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 Hashes = npt.NDArray[np.uint64]
+Mask = npt.NDArray[np.bool_]
+
+BLOCK = 1 << 18  # rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,32 +23,38 @@ class Leak:
 
 
 def leaks(
-    splits: npt.NDArray[np.uint8], hashes: Hashes, near: Mapping[int, int], prompts: Hashes
+    trained: Mask, held: Mask, texts: Hashes, prompts: Hashes, near: Mapping[int, int]
 ) -> list[Leak]:
-    """Every row outside train that training gives away, with the strongest reason.
+    """Every row of `held` that training gives away, with the strongest reason.
 
-    `splits` (0 is train), `hashes` of texts and of `prompts` are [rows]; `near` maps a row to an
-    earlier one that says almost the same. A hash of 0 means that there is no text.
+    `trained` and `held` mark rows, hashes of `texts` and `prompts` are 0 where there is none:
+    [rows] each. `near` maps a row to an earlier one that says almost the same.
     """
-    found = {row: Leak(row, other, "the same prompt") for row, other in _shared(splits, prompts)}
-    for row, earlier in near.items():
-        if (splits[row] == 0) != (splits[earlier] == 0):
-            held, trained = (earlier, row) if splits[row] == 0 else (row, earlier)
-            found[held] = Leak(held, trained, "almost the same")
-    found |= {row: Leak(row, other, "the same") for row, other in _shared(splits, hashes)}
+    found = {
+        row: Leak(row, other, "the same prompt") for row, other in _shared(trained, held, prompts)
+    }
+    for pair in near.items():
+        for row, other in (pair, pair[::-1]):
+            if held[row] and trained[other]:
+                found[row] = Leak(row, other, "almost the same")
+    found |= {row: Leak(row, other, "the same") for row, other in _shared(trained, held, texts)}
     return [found[row] for row in sorted(found)]
 
 
-def _shared(splits: npt.NDArray[np.uint8], hashes: Hashes) -> list[tuple[int, int]]:
-    """(row, a row of train with the same hash) for each row of the other splits that has one."""
-    held = np.flatnonzero((splits != 0) & (hashes != 0))
-    trained = np.flatnonzero(splits == 0)
-    if not len(held) or not len(trained):
-        return []
-    order = trained[np.argsort(hashes[trained], kind="stable")]
-    place = np.searchsorted(hashes[order], hashes[held])
-    inside = np.minimum(place, len(order) - 1)
-    same = hashes[order[inside]] == hashes[held]
-    return [
-        (int(row), int(other)) for row, other in zip(held[same], order[inside][same], strict=True)
-    ]
+def _shared(trained: Mask, held: Mask, hashes: Hashes) -> Iterator[tuple[int, int]]:
+    """Each row of `held` with the first of `trained` that has the same hash. Looks at a block at a
+    time: few rows are held, so memory does not grow with those that are trained on."""
+    rows = np.flatnonzero(held)
+    rows = rows[hashes[rows] != 0]
+    if not len(rows):
+        return
+    wanted, place = np.unique(hashes[rows], return_inverse=True)
+    first = np.full(len(wanted), -1, np.int64)
+    for start in range(0, len(hashes), BLOCK):
+        block = start + np.flatnonzero(trained[start : start + BLOCK])
+        at = np.minimum(np.searchsorted(wanted, hashes[block]), len(wanted) - 1)
+        same = (wanted[at] == hashes[block]) & (first[at] < 0)
+        # From the last to the first, so that the first stays.
+        first[at[same][::-1]] = block[same][::-1]
+    others = first[place]
+    yield from zip(rows[others >= 0].tolist(), others[others >= 0].tolist(), strict=True)

@@ -23,7 +23,7 @@ from trainer_core.tokens.columns import Array
 from trainer_core.tokens.examples import Encoder, Example
 from trainer_core.tokens.tokenizer import load_tokenizer
 
-# One entry a row; `ids` and `spans` have as many a row as `length` and `spans_count` say.
+# One entry a row; `ids` and `spans` have as many a row as `length` and `span_count` say.
 ROW_TYPES = {
     "line": "i8",
     "path": "u4",
@@ -37,7 +37,7 @@ ROW_TYPES = {
     "group": "u8",
     "stratum": "u8",
 }
-TYPES = {**ROW_TYPES, "ids": "i4", "spans": "i4"}
+TOKEN_TYPES = {"ids": "i4", "spans": "i4"}
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ class ReadingSetup:
 
 @dataclass
 class Encoded:
-    """The rows of one chunk: columns as in `TYPES` and what was wrong with them.
+    """The rows of one chunk: the columns of `ROW_TYPES` and `TOKEN_TYPES`, and what was wrong.
 
-    `paths` are the files that the column `path` counts; `ids_of_rows` only where a split file names
+    `paths` are the files that the column `path` counts; `row_ids` only where a split file names
     the rows.
     """
 
@@ -171,13 +171,12 @@ def _add_tokens(
         if isinstance(example, RowError):
             problems.append(example.problem(index))
             continue
-        trained = int((example.spans[:, 1] - example.spans[:, 0]).sum())
         columns["length"][index] = len(example.ids)
-        columns["trained"][index] = trained
+        columns["trained"][index] = example.trained_tokens
         columns["span_count"][index] = len(example.spans)
         ids.append(example.ids)
         spans.append(example.spans.reshape(-1))
-        if trained == 0:
+        if not example.trained_tokens:
             problems.append(
                 Problem("nothing trained", example.where, "no token of it would be trained", index)
             )

@@ -102,13 +102,9 @@ def _encode(
 def _near(sources: list[OpenSource], columns: Columns, firsts: list[int]) -> list[tuple[int, int]]:
     """Pairs of usable rows that say almost the same."""
     texts = Texts(sources, firsts)
+    minima = columns["minima"].reshape(-1, MINIMA)
     rows = np.flatnonzero(columns["problem"] == 0)
-    found = near_duplicates(
-        columns["minima"].reshape(-1, MINIMA)[rows],
-        columns["text"][rows],
-        lambda index: texts.compared(int(rows[index])),
-    )
-    return [(int(rows[row]), int(rows[earlier])) for row, earlier in found.items()]
+    return list(near_duplicates(minima, columns["text"], rows, texts.compared).items())
 
 
 def _work(data: DataSection, source: OpenSource, limit: int | None) -> Iterator[Work]:

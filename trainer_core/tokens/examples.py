@@ -36,6 +36,11 @@ class Example:
         return mask
 
     @property
+    def trained_tokens(self) -> int:
+        """How many tokens are trained."""
+        return int((self.spans[:, 1] - self.spans[:, 0]).sum())
+
+    @property
     def labels(self) -> npt.NDArray[np.int64]:
         """The ids to learn, and -100 for masked tokens, as PyTorch's loss wants them: [tokens]."""
         return np.where(self.trained, self.ids, IGNORED).astype(np.int64)

@@ -47,15 +47,16 @@ class Examples:
     @property
     def lengths(self) -> Array:
         """Tokens of each example, int64 [examples]."""
-        return self.split.stops - self.split.starts
+        return self.split.stops.astype(np.int64) - self.split.starts
 
     @property
     def trained_tokens(self) -> int:
         """How many tokens of all examples are trained."""
-        trained = self._store.columns["trained"][self.split.rows].astype(np.int64)
-        whole = self.lengths == self._store.columns["length"][self.split.rows]
-        parts = sum(int(self[int(i)].trained.sum()) for i in np.flatnonzero(~whole))
-        return int(trained[whole].sum()) + parts
+        split, columns = self.split, self._store.columns
+        cut = np.flatnonzero(split.stops - split.starts != columns["length"][split.rows])
+        trained = columns["trained"][split.rows]
+        trained[cut] = [self[index].trained_tokens for index in cut.tolist()]
+        return int(trained.sum(dtype=np.int64))
 
 
 class Prepared:
@@ -223,7 +224,7 @@ def _split_report(store: Store, split: Split) -> SplitReport:
     examples = Examples(store, split)
     return SplitReport(
         name=split.name,
-        rows=len(np.unique(split.rows)),
+        rows=_distinct(split.rows),
         examples=len(split),
         tokens=int(examples.lengths.sum()),
         trained_tokens=examples.trained_tokens,
@@ -232,6 +233,11 @@ def _split_report(store: Store, split: Split) -> SplitReport:
         tokens_lost=split.tokens_lost,
         trained_tokens_lost=split.trained_tokens_lost,
     )
+
+
+def _distinct(rows: Array) -> int:
+    """How many different numbers; the same ones stand together."""
+    return int(np.count_nonzero(rows[1:] != rows[:-1])) + bool(len(rows))
 
 
 def _lengths(lengths: Array) -> Lengths:

@@ -15,18 +15,19 @@ from trainer_core.errors import UserError
 from trainer_core.tokens.store import Store
 
 Rows = npt.NDArray[np.int64]
+Places = npt.NDArray[np.uint32]
 STRICT = {"too long": "too_long", "duplicate": "duplicates", "near duplicate": "near_duplicates"}
 
 
 @dataclass
 class Split:
-    """The examples of a split: tokens [start, stop) of each row, int64 [examples] each; the rows
-    they were made from (`whole`), and what became of those over the limit."""
+    """The examples of a split: tokens [start, stop) of each row, all [examples]; the rows that they
+    were made from (`whole`), and what became of those over the limit."""
 
     name: SplitName
     rows: Rows
-    starts: Rows
-    stops: Rows
+    starts: Places
+    stops: Places
     whole: Rows
     too_long: int = 0
     tokens_lost: int = 0
@@ -34,6 +35,18 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def take(self, order: Rows) -> None:
+        """Keep the examples with these numbers, in this order."""
+        self.rows, self.starts = self.rows[order], self.starts[order]
+        self.stops = self.stops[order]
+
+    def add(self, further: Rows) -> None:
+        """More examples, as (row, start, stop) each: those of a row stand together."""
+        self.rows = np.concatenate([self.rows, further[:, 0]])
+        self.starts = np.concatenate([self.starts, further[:, 1].astype(np.uint32)])
+        self.stops = np.concatenate([self.stops, further[:, 2].astype(np.uint32)])
+        self.take(np.lexsort((self.starts, self.rows)))
 
 
 @dataclass
@@ -119,17 +132,16 @@ def _same(
 ) -> dict[int, int]:
     """Row → an earlier row that says almost the same; rows to be dropped leave `usable`."""
     numbers = np.flatnonzero(usable)
-    exact = exact_duplicates(store.columns["text"][numbers])
-    repeated = np.flatnonzero(exact >= 0)
-    for index in repeated.tolist():
-        other = store.where(int(numbers[exact[index]]))
-        selection.add("duplicate", store, int(numbers[index]), f"says the same as {other}")
+    exact = numbers[exact_duplicates(store.columns["text"][numbers])]
+    del numbers
+    for row, earlier in exact.tolist():
+        selection.add("duplicate", store, row, f"says the same as {store.where(earlier)}")
     near = {row: earlier for row, earlier in store.notes.near if usable[row] and usable[earlier]}
     for row, earlier in near.items():
         message = f"says almost the same as {store.where(earlier)}"
         selection.add("near duplicate", store, row, message)
     if data.duplicates == "drop":
-        usable[numbers[repeated]] = False
+        usable[exact[:, 0]] = False
     if data.near_duplicates == "drop":
         usable[list(near)] = False
     return near
@@ -141,22 +153,15 @@ def _leaks(
     selection: Selection,
     near: dict[int, int],
 ) -> None:
-    numbers = np.flatnonzero(usable)
-    place = {int(number): index for index, number in enumerate(numbers)} if near else {}
-    known = {place[a]: place[b] for a, b in near.items() if a in place and b in place}
-    found = leaks(
-        selection.split_of[numbers],
-        store.columns["text"][numbers],
-        known,
-        store.columns["prompt"][numbers],
-    )
+    in_train = selection.split_of == SPLITS.index("train")
+    columns = store.columns
+    found = leaks(usable & in_train, usable & ~in_train, columns["text"], columns["prompt"], near)
     for leak in found:
-        row, other = int(numbers[leak.row]), int(numbers[leak.other])
         message = (
-            f"in {SPLITS[selection.split_of[row]]}, and {leak.kind} in "
-            f"{SPLITS[selection.split_of[other]]} ({store.where(other)})"
+            f"in {SPLITS[selection.split_of[leak.row]]}, and {leak.kind} in "
+            f"train ({store.where(leak.other)})"
         )
-        selection.add("in two splits", store, row, message)
+        selection.add("in two splits", store, leak.row, message)
 
 
 def _cut(
@@ -168,8 +173,8 @@ def _cut(
     selection: Selection,
 ) -> Split:
     """The rows as examples, none longer than `max_length`."""
-    lengths = store.columns["length"][rows].astype(np.int64)
-    split = Split(name, rows, np.zeros(len(rows), np.int64), lengths, whole=rows)
+    lengths = store.columns["length"][rows]
+    split = Split(name, rows, np.zeros_like(lengths), lengths, whole=rows)
     if max_length is None:
         return split
     keep = np.ones(len(split), dtype=np.bool_)
@@ -193,22 +198,17 @@ def _cut(
             split.stops[index] = max_length
         else:
             keep[index] = False
-    more = np.array(further, dtype=np.int64).reshape(-1, 3)
-    columns = [
-        np.concatenate([old[keep], new])
-        for old, new in zip((split.rows, split.starts, split.stops), more.T, strict=True)
-    ]
-    order = np.lexsort((columns[1], columns[0]))
-    split.rows, split.starts, split.stops = (column[order] for column in columns)
+    if not split.too_long:
+        return split
+    split.take(np.flatnonzero(keep))
+    if further:
+        split.add(np.array(further))
     return split
 
 
 def _weigh(store: Store, split: Split, weights: list[float], seed: int) -> None:
     sources = np.searchsorted(store.notes.sources, split.rows, side="right") - 1
-    order = weighted(sources, weights, seed)
-    split.rows, split.starts, split.stops = (
-        column[order] for column in (split.rows, split.starts, split.stops)
-    )
+    split.take(weighted(sources, weights, seed))
 
 
 def _windows(store: Store, row: int, length: int, size: int) -> list[tuple[int, int, int]]:

@@ -12,10 +12,12 @@ import numpy as np
 from trainer_core.data.problems import LISTED, UNUSABLE, Problem
 from trainer_core.files import write_atomically
 from trainer_core.tokens.columns import Array, Columns, ColumnWriter, open_columns
-from trainer_core.tokens.encode_chunk import TYPES, Encoded
+from trainer_core.tokens.encode_chunk import ROW_TYPES, TOKEN_TYPES, Encoded
 from trainer_core.tokens.examples import Example
 
-FORMAT = 1
+FORMAT = 2
+# What the store adds to the columns of each chunk: where the tokens and spans of a row begin.
+TYPES = {**ROW_TYPES, **TOKEN_TYPES, "first_id": "i8", "first_span": "i8"}
 # Columns, and the first row of each source, to pairs of rows that say almost the same.
 FindNear = Callable[[Columns, list[int]], list[tuple[int, int]]]
 # 0 in the column `problem` says that there is none.
@@ -24,8 +26,10 @@ KINDS: tuple[str, ...] = ("", *UNUSABLE)
 
 @dataclass
 class Notes:
-    """What does not fit into columns. `sources` holds the first row of each source."""
+    """What does not fit into columns. `sources` holds the first row of each source, `entries` how
+    long each column is."""
 
+    entries: dict[str, int] = field(default_factory=dict)
     paths: list[str] = field(default_factory=list)
     sources: list[int] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -41,8 +45,6 @@ class Store:
         self.columns = columns
         self.notes = notes
         self.rows = len(columns["line"])
-        self._starts = _starts(columns["length"])
-        self._span_starts = _starts(columns["span_count"])
 
     @property
     def problems(self) -> list[Problem]:
@@ -65,18 +67,22 @@ class Store:
 
     def example(self, row: int, start: int = 0, stop: int | None = None) -> Example:
         """The row's example, or its tokens from `start` to before `stop`."""
-        first, end = int(self._starts[row]), int(self._starts[row + 1])
+        first = int(self.columns["first_id"][row])
+        end = first + int(self.columns["length"][row])
         ids = np.asarray(self.columns["ids"][first:end][start:stop])
-        places = slice(2 * int(self._span_starts[row]), 2 * int(self._span_starts[row + 1]))
-        spans = np.asarray(self.columns["spans"][places]).reshape(-1, 2) - start
-        spans = np.clip(spans, 0, len(ids)).astype(np.int32)
+        spans = np.clip(self._spans(row) - start, 0, len(ids)).astype(np.int32)
         return Example(ids, spans[spans[:, 0] < spans[:, 1]], self.where(row))
 
     def trained_before(self, row: int, length: int) -> int:
         """How many of the row's first `length` tokens are trained."""
-        places = slice(2 * int(self._span_starts[row]), 2 * int(self._span_starts[row + 1]))
-        spans = np.minimum(self.columns["spans"][places].reshape(-1, 2), length)
+        spans = np.minimum(self._spans(row), length)
         return int((spans[:, 1] - spans[:, 0]).sum())
+
+    def _spans(self, row: int) -> Array:
+        """[spans, 2]"""
+        first = int(self.columns["first_span"][row])
+        end = first + int(self.columns["span_count"][row])
+        return np.asarray(self.columns["spans"][2 * first : 2 * end]).reshape(-1, 2)
 
 
 class StoreWriter:
@@ -88,7 +94,7 @@ class StoreWriter:
         self._notes = Notes()
         self._paths: dict[str, int] = {}
         self._listed: Counter[str] = Counter()
-        self.rows = 0
+        self.rows = self._ids = self._spans = 0
 
     def begin_source(self) -> None:
         """What follows belongs to the next source."""
@@ -103,16 +109,21 @@ class StoreWriter:
         for problem in encoded.problems:
             columns["problem"][problem.row] = KINDS.index(problem.kind)
             self._list(problem)
+        columns["first_id"] = self._ids + _places(columns["length"])
+        columns["first_span"] = self._spans + _places(columns["span_count"])
         for name, values in columns.items():
             self._columns.append(name, values)
         self._notes.row_ids += encoded.row_ids
         self.rows += encoded.rows
+        self._ids += len(columns["ids"])
+        self._spans += len(columns["spans"]) // 2
 
     def finish(self, find_near: FindNear) -> Store:
         """Close it, find the rows that are almost the same, and give it to read."""
         self._notes.paths = list(self._paths)
         columns = self._columns.finish()
         self._notes.near = find_near(columns, self._notes.sources)
+        self._notes.entries = {name: len(column) for name, column in columns.items()}
         if self._folder is not None:
             # Last, so that a folder with notes is whole.
             write_atomically(self._folder / "notes.json", _dump(self._notes), durable=True)
@@ -135,17 +146,16 @@ def open_store(folder: Path) -> Store | None:
     """The store in `folder`, or None where there is no whole one."""
     try:
         notes = _load(json.loads((folder / "notes.json").read_text(encoding="utf-8")))
-        store = Store(open_columns(TYPES, folder), notes)
-        whole = all(len(store.columns[name]) == store.rows for name in ("length", "problem"))
-        return store if whole and store._starts[-1] == len(store.columns["ids"]) else None
+        columns = open_columns(TYPES, folder)
+        whole = {name: len(column) for name, column in columns.items()} == notes.entries
+        return Store(columns, notes) if whole else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _starts(lengths: Array) -> Array:
-    starts = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=starts[1:])
-    return starts
+def _places(counts: Array) -> Array:
+    """Where each of several pieces begins that follow one another."""
+    return np.cumsum(counts, dtype=np.int64) - counts
 
 
 def _dump(notes: Notes) -> bytes:
@@ -159,4 +169,4 @@ def _load(data: dict[str, Any]) -> Notes:
         raise ValueError("another version")
     problems = [Problem(*entry) for entry in data["problems"]]
     near = [tuple(pair) for pair in data["near"]]
-    return Notes(data["paths"], data["sources"], problems, data["row_ids"], near)
+    return Notes(data["entries"], data["paths"], data["sources"], problems, data["row_ids"], near)
