@@ -7,8 +7,9 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from trainer_core.config.data_section import SplitName
@@ -23,6 +24,7 @@ from trainer_core.worker.previews import Preview
 from tui.opened_data import OpenedData, opened_data
 
 SEARCHED_AT_ONCE = 500
+PATIENCE_SECONDS = 0.25
 LAST = 1 << 62
 
 
@@ -42,7 +44,7 @@ class Watcher(Protocol):
         ...
 
     def row_came(self, view: RowView, as_read: bool) -> None:
-        """A row that was wanted; `as_read` if its meaning is not known yet."""
+        """A row that was wanted; `as_read` if these are its cells, whatever they mean."""
         ...
 
     def row_failed(self, reason: str) -> None:
@@ -69,6 +71,7 @@ class DataSession:
         self._preview: Preview | None = None
         self._wanted: Place | None = None
         self._asked: Place | None = None
+        self._early: Place | None = None
         self._searching = 0
         self._closed = False
         self._in_thread(self._open)
@@ -127,22 +130,36 @@ class DataSession:
         if self._closed:
             preview.close()
             return
+        self._tell(self._watcher.session_changed)
         preview.report().add_done_callback(lambda report: self._tell(self._know, report))
 
     def _read(self, place: Place) -> None:
-        pages, view = self.pages, None
-        if pages is None:
-            return
+        """A row before all is prepared: from the worker, or, where that takes too long to keep a
+        person waiting, first the cells as they stand in the file."""
+        pages, preview = self.pages, self._preview
         try:
-            while pages.known <= place.index and not pages.complete and self._wanted is place:
+            while pages and pages.known <= place.index and not pages.complete:
+                if self._wanted is not place:
+                    return
                 pages.find_more()
-            number = min(place.index, max(0, pages.known - 1))
-            if self._wanted is place:
-                view = next((as_read(row, number) for row in pages.rows(number, 1)), None)
+            number = min(place.index, max(0, pages.known - 1)) if pages else place.index
+            if preview is not None and self._wanted is place:
+                answer = preview.place(number)
+                answer.add_done_callback(partial(self._answered, place))
+                wait([answer], PATIENCE_SECONDS)
+                if answer.done() and not answer.exception():
+                    return
+                if answer.done() and pages is None:
+                    self._tell(self._watcher.row_failed, str(answer.exception()))
+            if pages is not None and self._wanted is place:
+                for row in pages.rows(number, 1):
+                    self._tell(self._came_as_read, place, as_read(row, number))
         except BackpropError as error:
             self._tell(self._watcher.row_failed, str(error))
-        if view is not None:
-            self._tell(self._came_as_read, place, view)
+
+    def _answered(self, place: Place, answer: "Future[RowView]") -> None:
+        if not answer.exception():
+            self._tell(self._came_early, place, answer.result())
 
     def _search_as_read(self, text: str, start: int, mine: int) -> None:
         wanted, found, pages = text.casefold(), None, self.pages
@@ -186,8 +203,13 @@ class DataSession:
             self._ask()
 
     def _came_as_read(self, place: Place, view: RowView) -> None:
-        if self._wanted is place:
+        if self._wanted is place and self._early != place:
             self._watcher.row_came(view, True)
+
+    def _came_early(self, place: Place, view: RowView) -> None:
+        if self._wanted is place:
+            self._early = place
+            self._watcher.row_came(view, False)
 
     def _know(self, report: "Future[Overview]") -> None:
         self.take_events(time.monotonic() + 0.05)
@@ -211,9 +233,7 @@ def as_read(row: Row, number: int) -> RowView:
     ]
     problems = [row.problem.message] if row.problem is not None else []
     return shortened(
-        RowView(
-            split="train", index=number, row=number, where=row.where, turns=cells, problems=problems
-        )
+        RowView(index=number, row=number, where=row.where, turns=cells, problems=problems)
     )
 
 

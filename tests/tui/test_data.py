@@ -25,6 +25,7 @@ from tui.widgets.problem_list import ProblemList
 from tui.widgets.token_pane import counts_line, shown_text, token_lines
 
 WORKER = Path(__file__).parents[1] / "worker" / "quick_worker.py"
+WAITING_WORKER = WORKER.with_name("waiting_worker.py")
 
 
 @pytest.fixture
@@ -87,6 +88,27 @@ async def test_the_first_row_comes_before_anything_is_prepared(
         await until(lambda: "No further row" in str(notices(app)), "that it is not further on")
         await pilot.press("g", "n")
         await until(lambda: "What is 21?" in screen_text(app), "the row that holds it")
+
+
+async def test_tokens_come_before_all_rows_are_prepared(
+    config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(client, "WORKER", (sys.executable, str(WAITING_WORKER)))
+    monkeypatch.setenv("WAIT_FOR", str(tmp_path / "go"))
+    async with opened(size=(160, 50)) as (app, pilot):
+        app.open_data(str(config))
+        await until(lambda: "⟨|im_start|⟩user⏎" in screen_text(app), "the tokens")
+        assert "as read" in place(app)
+        await pilot.press("j", "j")
+        await until(lambda: "It·is·2." in screen_text(app), "the third row's tokens")
+        assert "▌ trained" in screen_text(app)
+        await pilot.press("G")
+        await until(lambda: "It·is·35." in screen_text(app), "the last row's tokens")
+        await pilot.press("colon", *"14", "enter")
+        await until(lambda: "has no tokens" in screen_text(app), "a row that is no JSON")
+        (tmp_path / "go").touch()
+        await until(lambda: "[train 36]" in place(app), "the splits")
+        assert "row 14 of 36" in place(app)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 50)])
@@ -223,7 +245,8 @@ async def test_what_cannot_be_opened_is_one_sentence(rows: Path, name: str, word
     async with opened() as (app, _):
         rows.with_name("empty folder").mkdir()
         app.open_data(str(rows.with_name(name)))
-        await until(lambda: words in screen_text(app).replace("\n", ""), words)
+        unbroken = "".join(words.split())  # wherever the screen's width breaks it
+        await until(lambda: unbroken in "".join(screen_text(app).split()), words)
         assert not FORBIDDEN & set(screen_text(app))
         app.open_data(str(rows))
         await until(lambda: "[train" in place(app), "other data afterwards")
@@ -304,10 +327,10 @@ def token(text: str, **facts: bool) -> ShownToken:
     return ShownToken(id=7, text=text, **facts)
 
 
-def drawn(tokens: RowView, width: int = 40, limit: int | None = 8) -> list[str]:
+def drawn(tokens: RowView, width: int = 40) -> list[str]:
     from rich.style import Style
 
-    return [line.plain.rstrip() for line in token_lines(tokens, limit, width, Style())]
+    return [line.plain.rstrip() for line in token_lines(tokens, width, Style())]
 
 
 def test_each_line_is_trained_masked_or_cut() -> None:
@@ -321,14 +344,15 @@ def test_each_line_is_trained_masked_or_cut() -> None:
         token("lost", lost=True),
         token("gone", lost=True, trained=True),
     )
+    row.limit = 6
     assert drawn(row) == [
         "   ⟨s⟩Hi··you⏎",
         "▌  yes⟨/s⟩",
-        "── cut at 8 ────────────────────────────",
+        "── cut at 6 ────────────────────────────",
         " × lost",
         "▌× gone",
     ]
-    assert counts_line(row, 8) == "8 tokens · 3 trained (38%) · 2 beyond 8"
+    assert counts_line(row) == "8 tokens · 3 trained (38%) · 2 beyond 6"
 
 
 @pytest.mark.parametrize(
@@ -360,7 +384,9 @@ def test_long_and_wide_tokens_fit_any_width(width: int) -> None:
 def test_a_long_row_says_what_is_left_out() -> None:
     row = view(token("a"), token("b", trained=True))
     row.left_out = 3
-    assert counts_line(row, None) == "first 2 of 5 tokens · 1 of them trained"
+    assert counts_line(row) == "first 2 of 5 tokens · 1 of them trained"
+    row.limit = 4
+    assert counts_line(row).endswith(" · 1 beyond 4")
 
 
 def test_problems_and_an_empty_row_are_said() -> None:

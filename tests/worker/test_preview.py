@@ -20,6 +20,7 @@ from trainer_core.worker.client import RunClient
 from trainer_core.worker.previews import Preview
 
 WORKER = Path(__file__).with_name("quick_worker.py")
+WAITING_WORKER = Path(__file__).with_name("waiting_worker.py")
 SECRET = "the sphinx is in the cellar"
 
 
@@ -67,6 +68,41 @@ def test_report_rows_and_search(preview: Preview) -> None:
     assert preview.search("train", "NUMBER 30", 3).result(60) == 30
     assert preview.search("train", "nowhere", 0).result(60) is None
     assert preview.place(37).result(60) == row
+
+
+def test_rows_come_before_all_are_prepared_and_are_the_same_afterwards(
+    config: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(client_module, "WORKER", (sys.executable, str(WAITING_WORKER)))
+    monkeypatch.setenv("WAIT_FOR", str(tmp_path / "go"))
+    preview = Preview(config)
+    report = preview.report()
+    early = [preview.place(row).result(60) for row in (0, 7, 12, 35)]
+    with pytest.raises(BackpropError, match="no such row"):
+        preview.place(36).result(60)
+    assert not report.done()
+    assert [view.split for view in early] == [None] * 4
+    assert [bool(view.problems) for view in early] == [False, True, True, False]
+    (tmp_path / "go").touch()
+    report.result(60)
+    for view in early:
+        later = preview.place(view.row).result(60)
+        assert later.split == "train"
+        assert later.model_copy(update={"split": None, "index": view.index}) == view
+    preview.close()
+
+
+def test_leaving_in_the_middle_leaves_nothing_half_made(
+    config: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"question": "How many?", "answer": "Many of them."}\n' * 100_000)
+    preview = Preview(config)
+    until(lambda: list((tmp_path / "cache").rglob("*.part")), "the pass")
+    preview.close()
+    until(lambda: not preview.folder.path.exists(), "the end of its folder")
+    assert not list((tmp_path / "cache" / "backprop" / "tokens").iterdir())
 
 
 def test_hostile_rows_and_questions_do_not_end_it(preview: Preview) -> None:
@@ -170,22 +206,12 @@ def test_questions_wait_in_order_and_a_stop_comes_first() -> None:
 
 
 def test_a_long_row_is_sent_in_part() -> None:
-    from trainer_core.data.row_view import (
-        MAX_CHARACTERS,
-        MAX_TOKENS,
-        RowView,
-        ShownToken,
-        ShownTurn,
-        shortened,
-    )
+    from trainer_core.data.row_view import MAX_CHARACTERS, RowView, ShownTurn, shortened
     from trainer_core.tokens.preview import sendable
 
-    view = RowView(split="train", index=0, row=0, where="x:1")
+    view = RowView(where="x:1")
     view.turns = [ShownTurn(role="user", content="x" * 10**6, trained=False)] * 1
-    view.tokens = [ShownToken(id=n, text="x") for n in range(MAX_TOKENS + 7)]
     short = shortened(view)
-    assert len(short.tokens) == MAX_TOKENS
-    assert short.left_out == 7
     assert len(short.turns[0].content) < MAX_CHARACTERS + 100
     assert "more characters" in short.turns[0].content
     assert Reply(id="x", answer=sendable({"text": ["\ud800é"]})).model_dump_json()

@@ -48,8 +48,6 @@ def first_conversations(data: DataSection, source: OpenSource) -> Iterator[Conve
     read = reader(source.detection)
     for row in islice(rows_of(source.source), DETECTED_ROWS):
         try:
-            if row.problem is not None:
-                raise RowError(row.problem.kind, row.problem.message, where=row.where)
             conversation = read(row)
             check(conversation)
         except RowError as error:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import platform
 import shutil
 import time
 from contextlib import suppress
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
+import psutil
 
 from trainer_core.tokens.store import FORMAT, Store, open_store
 
@@ -40,7 +42,8 @@ def find(key: str) -> Store | None:
 def new_folder(key: str) -> Path:
     """Where to make what will be kept under `key`; also forgets what was not used for a month."""
     _forget()
-    return cache_folder() / f"{key}.{os.getpid()}-{time.monotonic_ns()}.part"
+    maker = f"{platform.node()}.{os.getpid()}"
+    return cache_folder() / f"{key}.{maker}.{time.monotonic_ns()}.part"
 
 
 def keep(folder: Path, key: str) -> Store:
@@ -61,8 +64,15 @@ def keep(folder: Path, key: str) -> Store:
 
 def _forget() -> None:
     """Remove what was long not used, and what a killed process left half made."""
-    with suppress(OSError):
-        for folder in cache_folder().iterdir():
+    for folder in cache_folder().glob("*"):
+        with suppress(OSError, ValueError):
             age = time.time() - folder.stat().st_mtime
-            if age > (24 * 3600 if folder.suffix == ".part" else UNUSED_SECONDS):
+            if age > UNUSED_SECONDS or (folder.suffix == ".part" and _abandoned(folder)):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _abandoned(folder: Path) -> bool:
+    """Whether what is half made here will never be finished; the home may be shared by machines."""
+    _, _, maker = folder.stem.partition(".")
+    host, process, _ = maker.rsplit(".", 2)
+    return host == platform.node() and not psutil.pid_exists(int(process))

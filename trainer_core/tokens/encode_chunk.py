@@ -3,7 +3,6 @@
 What comes back is small and flat, so that it is cheap to send between processes.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -89,7 +88,8 @@ def encode_chunk(chunk: Chunk, reading: ReadingSetup, encoder: Encoder | None) -
     for index, row in enumerate(chunk.rows()):
         rows.append(row)
         try:
-            conversation = _conversation(row, read)
+            conversation = read(row)
+            check(conversation)
         except RowError as error:
             problems.append(error.problem(index))
             continue
@@ -103,16 +103,6 @@ def encode_chunk(chunk: Chunk, reading: ReadingSetup, encoder: Encoder | None) -
     if encoder is not None:
         _add_tokens(columns, encoder.encode_batch(conversations), places, problems)
     return Encoded(len(rows), columns, paths, problems, _row_ids(rows, reading.id))
-
-
-def _conversation(row: Row, read: Callable[[Row], Conversation]) -> Conversation:
-    if row.problem is not None:
-        raise RowError(
-            row.problem.kind, row.problem.message, where=row.where, hint=row.problem.hint
-        )
-    conversation = read(row)
-    check(conversation)
-    return conversation
 
 
 def _row_columns(rows: list[Row], reading: ReadingSetup) -> dict[str, Array]:

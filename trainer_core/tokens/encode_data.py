@@ -4,9 +4,9 @@ the cache."""
 import errno
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
-from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import tokenizers
@@ -16,15 +16,17 @@ from trainer_core.data.duplicates import near_duplicates
 from trainer_core.data.minhash import MINIMA
 from trainer_core.data.opening import OpenSource, first_conversations
 from trainer_core.data.problems import Problem
-from trainer_core.data.rows import Chunk, Row
 from trainer_core.data.sources.files import content_fingerprint
+from trainer_core.data.sources.several import FirstRows
 from trainer_core.errors import BackpropError
 from trainer_core.tokens import cache
 from trainer_core.tokens.columns import Columns
 from trainer_core.tokens.encode_chunk import EncoderSetup, ReadingSetup
+from trainer_core.tokens.examples import Encoder
 from trainer_core.tokens.pool import Work, encode_all
 from trainer_core.tokens.store import Store, StoreWriter
 from trainer_core.tokens.texts import Texts
+from trainer_core.tokens.tokenizer import Tokenizer
 from trainer_core.tokens.trial import try_template
 
 # (rows done, seconds since the start)
@@ -39,20 +41,23 @@ def encode_data(
     data: DataSection,
     sources: list[OpenSource],
     setup: EncoderSetup | None,
+    encoder: Encoder | None,
     *,
     workers: int = 1,
     progress: Progress = quiet,
 ) -> tuple[Store, bool]:
-    """All rows, encoded, and whether they came from the cache. `progress` may raise to end it.
+    """All rows, encoded, and whether they came from the cache. `encoder` is what `setup` makes;
+    `progress` may raise to end it.
 
     Raises UserError for the first unusable row if `data.problems` is strict.
     """
     secret = any(source.given.encryption is not None for source in sources)
-    key = cache.cache_key(_facts(data, sources, setup))
+    key = cache.cache_key(_facts(data, sources, setup, encoder))
     store = None if secret else cache.find(key)
     if store is None:
-        made = _encode(data, sources, setup, key if not secret else None, workers, progress)
-        return made, False
+        folder = cache.new_folder(key) if not secret else None
+        made = _encode(data, sources, setup, encoder, folder, workers, progress)
+        return cache.keep(folder, key) if folder is not None else made, False
     _refuse(data, store.problems)
     return store, True
 
@@ -61,17 +66,16 @@ def _encode(
     data: DataSection,
     sources: list[OpenSource],
     setup: EncoderSetup | None,
-    key: str | None,
+    encoder: Encoder | None,
+    folder: Path | None,
     workers: int,
     progress: Progress,
 ) -> Store:
-    folder = cache.new_folder(key) if key is not None else None
-    writer = StoreWriter(folder)
     began = time.monotonic()
-    encoder = setup.make() if setup is not None else None
     if encoder is not None and encoder.template is not None:
         talks = [talk for source in sources for talk in first_conversations(data, source)]
         try_template(encoder.tokenizer, talks)
+    writer = StoreWriter(folder)
     left = data.limit
     try:
         for source in sources:
@@ -84,8 +88,7 @@ def _encode(
                 progress(writer.rows, time.monotonic() - began)
             if left is not None and source.split == "train":
                 left -= writer.rows - before
-        store = writer.finish(partial(_near, sources))
-        return cache.keep(folder, key) if folder is not None and key is not None else store
+        return writer.finish(partial(_near, sources))
     except OSError as error:
         writer.discard()
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
@@ -118,25 +121,16 @@ def _work(data: DataSection, source: OpenSource, limit: int | None) -> Iterator[
         yield chunk, reading
 
 
-@dataclass(frozen=True, slots=True)
-class FirstRows:
-    """The first rows of a chunk."""
-
-    chunk: Chunk
-    count: int
-
-    def rows(self) -> Iterator[Row]:
-        """At most `count` rows."""
-        return islice(self.chunk.rows(), self.count)
-
-
 def _refuse(data: DataSection, problems: list[Problem]) -> None:
     if data.problems == "strict" and problems:
         raise problems[0].error()
 
 
 def _facts(
-    data: DataSection, sources: list[OpenSource], setup: EncoderSetup | None
+    data: DataSection,
+    sources: list[OpenSource],
+    setup: EncoderSetup | None,
+    encoder: Encoder | None,
 ) -> dict[str, object]:
     """All that decides what the pass yields."""
     return {
@@ -146,12 +140,11 @@ def _facts(
         ],
         "limit": data.limit,
         "columns": [data.split.group, data.split.stratify, data.split.id],
-        "tokenizer": _tokenizer_facts(setup) if setup is not None else None,
+        "tokenizer": _tokenizer_facts(setup, encoder.tokenizer) if setup and encoder else None,
     }
 
 
-def _tokenizer_facts(setup: EncoderSetup) -> list[object]:
-    tokenizer = setup.make().tokenizer
+def _tokenizer_facts(setup: EncoderSetup, tokenizer: Tokenizer) -> list[object]:
     return [
         tokenizers.__version__,
         content_fingerprint(str(setup.base / "tokenizer.json")),

@@ -11,6 +11,7 @@ from trainer_core.tokens.encode_chunk import EncoderSetup
 from trainer_core.tokens.encode_data import Progress, quiet
 from trainer_core.tokens.pool import usable_workers
 from trainer_core.tokens.prepare import Prepared, prepare
+from trainer_core.tokens.row_views import RowsAsRead
 
 _TOKENIZER_FILES = ["tokenizer*.json", "config.json", "generation_config.json", "*.jinja"]
 
@@ -31,11 +32,7 @@ def config_of(what: str, model: str | None, overrides: list[str]) -> LoadedConfi
 
 def look(config: RunConfig, *, own_process: bool = True, progress: Progress = quiet) -> Prepared:
     """Prepare the data exactly as training would. Raises UserError."""
-    setup, max_length = None, None
-    if config.model.base != NO_MODEL:
-        base = _tokenizer_folder(config.model.base)
-        setup = EncoderSetup(base, config.model.template, config.model.base, config.data.train_on)
-        max_length = _max_length(config, base)
+    setup, max_length = _encoding(config)
     return prepare(
         config.data,
         setup,
@@ -44,6 +41,20 @@ def look(config: RunConfig, *, own_process: bool = True, progress: Progress = qu
         workers=usable_workers(config.data.workers, own_process=own_process),
         progress=progress,
     )
+
+
+def look_at_rows(config: RunConfig) -> RowsAsRead:
+    """The rows one by one, before all of them are prepared. Raises UserError."""
+    return RowsAsRead(config.data, *_encoding(config))
+
+
+def _encoding(config: RunConfig) -> tuple[EncoderSetup | None, int | None]:
+    """How the config's model encodes rows, and model.max_length; nothing without a model."""
+    if config.model.base == NO_MODEL:
+        return None, None
+    base = _tokenizer_folder(config.model.base)
+    setup = EncoderSetup(base, config.model.template, config.model.base, config.data.train_on)
+    return setup, _max_length(config, base)
 
 
 def _max_length(config: RunConfig, base: Path) -> int | None:

@@ -8,14 +8,15 @@ import numpy as np
 
 from trainer_core.config.data_section import SPLITS, DataSection, SplitName
 from trainer_core.data.opening import OpenSource, no_rows, open_sources
-from trainer_core.data.problems import UNUSABLE, RowError
+from trainer_core.data.problems import UNUSABLE
 from trainer_core.data.report import DataReport, FoundProblem, Lengths, SourceReport, SplitReport
-from trainer_core.data.row_view import RowView, ShownToken, ShownTurn
+from trainer_core.data.row_view import RowView
 from trainer_core.data.rows import Row
 from trainer_core.tokens.columns import Array
 from trainer_core.tokens.encode_chunk import EncoderSetup
 from trainer_core.tokens.encode_data import Progress, encode_data, quiet
 from trainer_core.tokens.examples import Encoder, Example
+from trainer_core.tokens.row_views import view_of
 from trainer_core.tokens.selection import Selection, Split, select
 from trainer_core.tokens.store import Store
 from trainer_core.tokens.texts import Texts
@@ -94,26 +95,12 @@ class Prepared:
         if not 0 <= index < len(rows):
             raise IndexError(index)
         row = int(rows[index])
+        limit = self.report.max_length if self.report.too_long != "split" else None
+        read, example = self._texts.reader_of(row), self._store.example(row)
+        view = view_of(self._texts.row(row), read, example, self.encoder, limit)
+        view.split, view.index, view.row = split, index, row
         found = self._selection.problems + self._store.problems
-        view = RowView(
-            split=split,
-            index=index,
-            row=row,
-            where=self._store.where(row),
-            problems=[problem.message for problem in found if problem.row == row],
-        )
-        try:
-            conversation = self._texts.conversation(row)
-        except RowError:
-            view.text = str(self._texts.row(row).data)[:10_000]
-            return view
-        view.turns = [
-            ShownTurn(role=t.role, content=t.content, trained=t.trained and t.role == "assistant")
-            for t in conversation.turns
-        ]
-        view.text = conversation.text or ""
-        if self.encoder is not None:
-            view.tokens = list(self._tokens(row, self.encoder))
+        view.problems = [problem.message for problem in found if problem.row == row]
         return view
 
     def search(self, split: SplitName, text: str, start: int = 0) -> int | None:
@@ -132,21 +119,6 @@ class Prepared:
     def _shown(self, split: SplitName) -> Array:
         return np.flatnonzero(self._selection.split_of == SPLITS.index(split))
 
-    def _tokens(self, row: int, encoder: Encoder) -> Iterator[ShownToken]:
-        example, limit = self._store.example(row), self.report.max_length
-        lost_from = limit if limit is not None and self.report.too_long != "split" else None
-        pieces = encoder.tokenizer.pieces(example.ids.tolist())
-        for index, ((text, special), trained) in enumerate(
-            zip(pieces, example.trained.tolist(), strict=True)
-        ):
-            yield ShownToken(
-                id=int(example.ids[index]),
-                text=text,
-                special=special,
-                trained=trained,
-                lost=lost_from is not None and index >= lost_from,
-            )
-
 
 def prepare(
     data: DataSection,
@@ -164,7 +136,8 @@ def prepare(
     """
     began = time.monotonic()
     sources = open_sources(data)
-    store, cached = encode_data(data, sources, setup, workers=workers, progress=progress)
+    encoder = setup.make() if setup is not None else None
+    store, cached = encode_data(data, sources, setup, encoder, workers=workers, progress=progress)
     if store.rows == 0:
         raise no_rows(sources)
     texts = Texts(sources, store.notes.sources)
@@ -172,7 +145,6 @@ def prepare(
     selection = select(data, store, splits, max_length, seed)
     report = _report(data, sources, store, selection, max_length)
     report.seconds, report.cached = time.monotonic() - began, cached
-    encoder = setup.make() if setup is not None else None
     return Prepared(sources, store, selection, encoder, report, texts)
 
 

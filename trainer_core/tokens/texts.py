@@ -1,14 +1,13 @@
 """Any row of the data, read again from where it stands."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from trainer_core.data.conversations import Conversation
 from trainer_core.data.duplicates import text_of
 from trainer_core.data.formats import reader
 from trainer_core.data.opening import OpenSource
 from trainer_core.data.pages import Pages
-from trainer_core.data.problems import RowError
 from trainer_core.data.rows import Row
 from trainer_core.errors import UserError
 
@@ -40,10 +39,11 @@ class Texts:
 
     def conversation(self, number: int) -> Conversation:
         """What the row says. Raises RowError."""
-        row = self.row(number)
-        if row.problem is not None:
-            raise RowError(row.problem.kind, row.problem.message, where=row.where)
-        return self._readers[bisect_right(self._firsts, number) - 1](row)
+        return self.reader_of(number)(self.row(number))
+
+    def reader_of(self, number: int) -> Callable[[Row], Conversation]:
+        """What makes a conversation of the row."""
+        return self._readers[bisect_right(self._firsts, number) - 1]
 
     def compared(self, number: int) -> bytes:
         """The row as it is compared with others."""

@@ -102,8 +102,10 @@ class Supervisor:
         if self._server.ensure_reachable():
             self._note_address()
         self._keeper.write_if_due()
-        if self._kind in job.TEMPORARY and self._server.seconds_alone() > LINGER_SECONDS:
-            self._wish(Command(command="abort", reason="nobody is watching any more"))
+        alone = self._server.seconds_alone()
+        if self._kind in job.TEMPORARY and alone > LINGER_SECONDS:
+            ending = "stop" if alone < LINGER_SECONDS + ABORT_SECONDS else "abort"
+            self._wish(Command(command=ending, reason="nobody is watching any more"))
         if self._abort_at is not None and time.monotonic() > self._abort_at:
             self._process.kill()
 

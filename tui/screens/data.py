@@ -143,19 +143,19 @@ class DataScreen(Screen[None]):
 
     def row_came(self, view: RowView, as_read: bool) -> None:
         """A row that was wanted."""
-        if as_read:
+        if view.split is None:  # it may be the last one, where more was asked for
             self._index = view.index
         elif self._split is None:
             self._split, self._index = view.split, view.index
         self._row = view
         overview = self._overview
-        limit = overview.report.max_length if overview is not None else None
         self.query_one(ConversationPane).show_row(view)
-        self.query_one(TokenPane).show_row(view, limit, self._why_no_tokens())
-        self._say("#counts", counts_line(view, limit))
-        if overview is not None and self._charted != view.split:
+        self.query_one(TokenPane).show_row(view, self._why_no_tokens(as_read))
+        self._say("#counts", counts_line(view))
+        if overview is not None and view.split is not None and self._charted != view.split:
             self._charted = view.split
-            self.query_one(LengthHistogram).show(overview.report.split(view.split), limit)
+            report = overview.report
+            self.query_one(LengthHistogram).show(report.split(view.split), report.max_length)
         self._paint()
 
     def row_failed(self, reason: str) -> None:
@@ -268,15 +268,15 @@ class DataScreen(Screen[None]):
         rate = f" ({session.progress.rate:,.0f}/s)" if session.progress.rate else ""
         return f"prepared {session.progress.done:,}{rate}"
 
-    def _why_no_tokens(self) -> str:
+    def _why_no_tokens(self, as_read: bool) -> str:
         session = self._session
+        if session is not None and session.opened is not None and not session.opened.has_model:
+            return "no model is known, so there are no tokens: open a run's YAML"
+        if not as_read:
+            return "this row has no tokens: see its problem"
         if session is None or session.problem:
             return "no tokens: the data could not be prepared"
-        if session.opened is not None and not session.opened.has_model:
-            return "no model is known, so there are no tokens: open a run's YAML"
-        if session.overview is None:
-            return "tokens come when the data is prepared"
-        return "this row has no tokens: see its problem"
+        return "tokens come as soon as the tokenizer is loaded"
 
     def _say(self, selector: str, words: str) -> None:
         """Update a line, if it says something else now."""

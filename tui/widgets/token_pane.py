@@ -30,30 +30,29 @@ class TokenPane(Lines):
     COMPONENT_CLASSES = {"tokens--other"}
     DEFAULT_CSS = "TokenPane > .tokens--other { background: $panel; }"
 
-    def show_row(self, view: RowView, limit: int | None, instead: str) -> None:
+    def show_row(self, view: RowView, instead: str) -> None:
         """Show another row; `instead` says why there is nothing to show."""
         shade = Style(bgcolor=self.get_component_rich_style("tokens--other").bgcolor)
         if view.tokens:
-            self.show(lambda width: token_lines(view, limit, width, shade))
+            self.show(lambda width: token_lines(view, width, shade))
         else:
             self.show(lambda width: [Text(instead, "dim", end="", no_wrap=True)][: width > 0])
 
 
-def counts_line(view: RowView, limit: int | None) -> str:
-    """`143 tokens · 57 trained (40 %) · 12 beyond 512`."""
+def counts_line(view: RowView) -> str:
+    """`143 tokens · 57 trained (40%) · 12 beyond 512`."""
     shown, trained = len(view.tokens), sum(token.trained for token in view.tokens)
     if not shown:
         return ""
     words = f"{shown:,} tokens · {trained:,} trained ({trained / shown:.0%})"
     if view.left_out:
         words = f"first {shown:,} of {shown + view.left_out:,} tokens · {trained:,} of them trained"
-    lost = sum(token.lost for token in view.tokens)
-    if limit is not None and lost:
-        words += f" · {lost + view.left_out:,} beyond {limit:,}"
+    if view.limit is not None and (lost := shown + view.left_out - view.limit) > 0:
+        words += f" · {lost:,} beyond {view.limit:,}"
     return words
 
 
-def token_lines(view: RowView, limit: int | None, width: int, shade: Style) -> list[Text]:
+def token_lines(view: RowView, width: int, shade: Style) -> list[Text]:
     """The tokens in lines of at most `width` cells, with a mark before each line."""
     lines: list[Text] = []
     room = max(2, width - GUTTER)  # a character can be two cells wide
@@ -61,7 +60,7 @@ def token_lines(view: RowView, limit: int | None, width: int, shade: Style) -> l
     for number, token in enumerate(view.tokens):
         mark = ("▌" if token.trained else " ") + ("×" if token.lost else " ")
         if token.lost and not before.endswith("×"):
-            words = f"── cut at {limit:,} " if limit is not None else "── cut "
+            words = f"── cut at {view.limit or 0:,} "
             lines.append(Text(f"{words:─<{width}}"[: max(1, width)], "bold", end=""))
         if mark != before:
             used = room
