@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import tokenizers
 
 from trainer_core.data.conversations import Conversation, Turn
 from trainer_core.data.problems import RowError
@@ -86,9 +87,7 @@ class Encoder:
                 [text for _, text, _ in items], add_special_tokens=special
             )
             for (index, _, spans), encoding in zip(items, encodings, strict=True):
-                results[index] = self._example(
-                    encoding.ids, encoding.offsets, spans, conversations[index]
-                )
+                results[index] = self._example(encoding, spans, conversations[index])
         return [result for result in results if result is not None]
 
     def _special(self, conversation: Conversation) -> bool:
@@ -100,8 +99,8 @@ class Encoder:
         """Ids after which the model writes its answer to `prompt`."""
         if self.template is not None:
             text = self.template.render([Turn("user", prompt)], prompt=True)
-            return self.tokenizer.encode(text, special=False)[0]
-        ids, _ = self.tokenizer.encode(f"{prompt}\n", special=True)
+            return self.tokenizer.encode(text, special=False)
+        ids = self.tokenizer.encode(f"{prompt}\n", special=True)
         return ids[:-1] if ids and ids[-1] == self.tokenizer.eos_id else ids
 
     def _render(self, conversation: Conversation) -> tuple[str, Spans]:
@@ -120,13 +119,9 @@ class Encoder:
         return prompt + answer.content, [(len(prompt), len(prompt) + len(answer.content))]
 
     def _example(
-        self,
-        ids: list[int],
-        offsets: list[tuple[int, int]],
-        spans: Spans,
-        conversation: Conversation,
+        self, encoding: tokenizers.Encoding, spans: Spans, conversation: Conversation
     ) -> Example:
-        ranges = _token_ranges(offsets, spans)
+        ids, ranges = encoding.ids, _token_ranges(encoding, spans)
         if self._needs_end(ids, ranges, conversation):
             eos = self.tokenizer.eos_id
             if ids and ids[-1] == eos:  # the tokenizer added it
@@ -158,12 +153,21 @@ class Encoder:
         return last == len(ids) and ids[last - 1] not in self.tokenizer.stop_ids
 
 
-def _token_ranges(offsets: list[tuple[int, int]], spans: Spans) -> list[tuple[int, int]]:
-    """Tokens with at least one character inside each span, as [start, end). Offsets never fall."""
+def _token_ranges(encoding: tokenizers.Encoding, spans: Spans) -> list[tuple[int, int]]:
+    """Tokens with at least one character inside each span, as [start, end).
+
+    The places of tokens in the text never fall, so few of them need to be asked for.
+    """
+
+    def place(token: int) -> tuple[int, int]:
+        # None for what the tokenizer puts around a text; it covers no character.
+        return encoding.token_to_chars(token) or (0, 0)
+
+    tokens = range(len(encoding))
     ranges: list[tuple[int, int]] = []
     for start, end in spans:
-        first = bisect_left(offsets, start + 1, key=_end)
-        beyond = bisect_left(offsets, end, lo=first, key=_start)
+        first = bisect_left(tokens, start + 1, key=lambda token: place(token)[1])
+        beyond = bisect_left(tokens, end, lo=first, key=lambda token: place(token)[0])
         if first >= beyond:
             continue
         if ranges and first <= ranges[-1][1]:
@@ -171,11 +175,3 @@ def _token_ranges(offsets: list[tuple[int, int]], spans: Spans) -> list[tuple[in
         else:
             ranges.append((first, beyond))
     return ranges
-
-
-def _start(offset: tuple[int, int]) -> int:
-    return offset[0]
-
-
-def _end(offset: tuple[int, int]) -> int:
-    return offset[1]

@@ -10,8 +10,6 @@ import tokenizers
 
 from trainer_core.errors import UserError
 
-Offsets = list[tuple[int, int]]
-
 
 @dataclass(frozen=True)
 class Tokenizer:
@@ -25,14 +23,13 @@ class Tokenizer:
     eos_id: int | None
     stop_ids: tuple[int, ...]
 
-    def encode(self, text: str, *, special: bool) -> tuple[list[int], Offsets]:
-        """Ids of `text`, and for each the characters [start, end) that it covers.
+    def encode(self, text: str, *, special: bool) -> list[int]:
+        """Ids of `text`.
 
         `special` adds what the tokenizer puts around a text (usually BOS); text that a chat
         template rendered has that already.
         """
-        encoding = self.backend.encode(text, add_special_tokens=special)
-        return encoding.ids, encoding.offsets
+        return list(self.backend.encode(text, add_special_tokens=special).ids)
 
     def decode(self, ids: list[int]) -> str:
         """Text of `ids`, special tokens left out."""
