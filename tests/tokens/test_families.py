@@ -163,6 +163,31 @@ def test_calls_of_tools_are_trained_and_their_results_are_not() -> None:
     assert second == "It is 2.<|im_end|>"
 
 
+MARKED = """{% for m in messages %}{{ '<|im_start|>' + m.role }}
+{% if m.role == 'assistant' %}{% generation %}GENERATED{% endgeneration %}OUTSIDE
+{% else %}{{ m.content + '<|im_end|>' }}
+{% endif %}{% endfor %}"""
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside"),
+    [
+        ("{{ m.content + '<|im_end|>' }}", ""),
+        ("{{ m.content }}", "{{ '<|im_end|>' }}"),
+        ("{{ m.content }}\n", "{{ '<|im_end|>' }}"),
+    ],
+)
+def test_the_end_of_a_turn_is_trained_wherever_a_template_puts_its_marks(
+    inside: str, outside: str
+) -> None:
+    marked = MARKED.replace("GENERATED", inside).replace("OUTSIDE", outside)
+    found = trained(ChatTemplate(marked, TOKENIZER), TALK)
+    assert [answer.replace("\n", "") for answer in found] == [
+        "A bird.<|im_end|>",
+        "A fruit.<|im_end|>",
+    ]
+
+
 def test_a_turn_that_is_not_to_be_learnt() -> None:
     turns = list(TALK.turns)
     turns[1] = Turn("assistant", "A bird.", trained=False)

@@ -1,57 +1,34 @@
 """Chat templates: a conversation as the text a model was trained on, and what of it the assistant
-wrote. Templates come with models, so they render in a sandbox (tokens/sandbox.py)."""
+wrote."""
 
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
-import jinja2
-from jinja2 import nodes
-from jinja2.ext import Extension, loopcontrols
-from jinja2.parser import Parser
-
 from trainer_core.data.conversations import Conversation, Turn
 from trainer_core.data.problems import RowError
-from trainer_core.errors import UserError
-from trainer_core.tokens.sandbox import BoundedEnvironment, TooMuchError, render_bounded, to_json
+from trainer_core.tokens.compiled_template import HINT, CompiledTemplate
 from trainer_core.tokens.tokenizer import Tokenizer
 
 Spans = list[tuple[int, int]]
 TrainOn = Literal["all", "last"]
 # A mark such as <|end|> right before another: the first ends what came before.
 _MARK_BEFORE_MARK = re.compile(r"<[|｜][^<>|｜]+[|｜]>(?=<[|｜])")
-HINT = "Name another template in model.template."
 
 
 class ChatTemplate:
-    """One Jinja chat template, compiled once."""
+    """A model's chat template: conversations as text, and which of it the assistant wrote."""
 
     def __init__(self, source: str, tokenizer: Tokenizer) -> None:
-        # Marks that no data can hold: around what `{% generation %}` encloses, and around contents.
+        self._compiled = CompiledTemplate(source, tokenizer.bos, tokenizer.eos)
+        self._render = self._compiled.render
+        # Marks around contents that no data can hold.
         nonce = secrets.token_hex(8)
-        self._open, self._close = f"\x00<{nonce}\x00", f"\x00{nonce}>\x00"
         self._before, self._after = f"\x01<{nonce}\x01", f"\x01{nonce}>\x01"
-        environment = BoundedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation]
-        )
-        environment.globals["raise_exception"] = _raise
-        environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
-        environment.globals["generation_marks"] = (self._open, self._close)
-        environment.filters["tojson"] = to_json
-        try:
-            self._template = environment.from_string(source)
-        except (jinja2.TemplateError, RecursionError) as error:
-            line = (
-                f" (line {error.lineno})" if isinstance(error, jinja2.TemplateSyntaxError) else ""
-            )
-            raise UserError(f"the chat template is not valid: {error}{line}", hint=HINT) from None
-        self._known = dict(self._template.globals)
         stops = (tokenizer.backend.id_to_token(token) for token in tokenizer.stop_ids)
         self._stops = tuple(stop for stop in stops if stop)
-        self._tokens = {"bos_token": tokenizer.bos, "eos_token": tokenizer.eos}
 
     def render(
         self,
@@ -64,8 +41,8 @@ class ChatTemplate:
 
         Raises RowError if the template refuses it.
         """
-        text = self._render([_message(turn) for turn in turns], tools, prompt)
-        return text.replace(self._open, "").replace(self._close, "")
+        messages = [_message(turn) for turn in turns]
+        return self._compiled.unmarked(self._render(messages, tools, prompt))
 
     def render_with_spans(
         self, conversation: Conversation, train_on: TrainOn = "all"
@@ -109,7 +86,7 @@ class ChatTemplate:
         with each turn."""
         messages = [_message(turn) for turn in conversation.turns]
         marked = self._render(messages, conversation.tools)
-        if self._open in marked:
+        if self._compiled.opening in marked:
             return self._from_marks(marked)
         return marked, (
             self._from_contents(marked, messages, conversation)
@@ -132,13 +109,17 @@ class ChatTemplate:
         return text, spans
 
     def _from_marks(self, marked: str) -> tuple[str, Spans]:
+        """What stands between the template's own marks; where they leave out the end of the turn,
+        that too: a model that never saw it never stops."""
         text, spans = "", []
-        for index, part in enumerate(marked.split(self._open)):
+        ends = tuple(end for end in (self._ending, *self._stops) if end)
+        for index, part in enumerate(marked.split(self._compiled.opening)):
             if index == 0:
                 text = part
                 continue
-            inside, _, after = part.partition(self._close)
-            spans.append((len(text), len(text) + len(inside)))
+            inside, _, after = part.partition(self._compiled.closing)
+            further = 0 if inside.rstrip().endswith(ends) else self._end_of_turn(after)
+            spans.append((len(text), len(text) + len(inside) + further))
             text += inside + after
         return text, spans
 
@@ -180,6 +161,10 @@ class ChatTemplate:
         if "tool_calls" in turn.extra and self._ending:
             end = between.find(self._ending)
             return end + len(self._ending) if end >= 0 else 0
+        return self._end_of_turn(between)
+
+    def _end_of_turn(self, between: str) -> int:
+        """How long the mark is that ends a turn, if what follows an answer begins with one."""
         space = len(between) - len(between.lstrip())
         for ending in (self._ending, *self._stops):
             if ending and between.startswith(ending, space):
@@ -233,9 +218,10 @@ class ChatTemplate:
         asked = {"role": "user", "content": "Hello"}
         answer = {"role": "assistant", "content": f"{self._before}Hello{self._after}"}
         try:
-            return self._render([asked, answer], ()).partition(self._after)[2].strip()
+            text = self._compiled.unmarked(self._render([asked, answer]))
         except RowError:
             return ""
+        return text.partition(self._after)[2].strip()
 
     @cached_property
     def _header(self) -> str:
@@ -244,40 +230,11 @@ class ChatTemplate:
         asked = {"role": "user", "content": "Hello"}
         answer = {"role": "assistant", "content": f"{self._before}Hello{self._after}"}
         try:
-            start = self._render([asked], ())
-            talk = self._render([asked, answer, asked], ())
+            start = self._render([asked])
+            talk = self._compiled.unmarked(self._render([asked, answer, asked]))
         except RowError:
             return ""
         return talk.partition(self._before)[0].removeprefix(start) if talk.startswith(start) else ""
-
-    def _render(
-        self,
-        messages: list[dict[str, Any]],
-        tools: Sequence[Mapping[str, Any]],
-        prompt: bool = False,
-    ) -> str:
-        try:
-            return render_bounded(
-                self._template,
-                self._known,
-                messages=messages,
-                tools=list(tools) or None,
-                add_generation_prompt=prompt,
-                **self._tokens,
-            )
-        except RowError:
-            raise
-        except TooMuchError as error:
-            raise UserError(f"the chat template {error}", hint=HINT) from None
-        except MemoryError:
-            raise UserError("the chat template takes too much memory", hint=HINT) from None
-        except Exception as error:  # a template is a program: it can fail in any way
-            reason = " ".join(str(error).split())[:200]
-            raise RowError(
-                "refused by the template",
-                f"the chat template cannot render this conversation: {reason}",
-                hint=HINT,
-            ) from None
 
 
 def _message(turn: Turn) -> dict[str, Any]:
@@ -302,26 +259,3 @@ def _ends(text: str, at: int, content: str, between: str) -> int:
         if text.startswith(said, at) and text.startswith(between, at + len(said)):
             return at + len(said)
     return text.find(between, at)
-
-
-class _Generation(Extension):
-    """`{% generation %}…{% endgeneration %}`: what the assistant wrote."""
-
-    tags = {"generation"}
-
-    def parse(self, parser: Parser) -> nodes.Node:
-        line = next(parser.stream).lineno
-        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-        call = self.call_method("_mark", [nodes.Name("generation_marks", "load")])
-        return nodes.CallBlock(call, [], [], body).set_lineno(line)
-
-    def _mark(self, marks: tuple[str, str], caller: Callable[[], str]) -> str:
-        return f"{marks[0]}{caller()}{marks[1]}"
-
-
-def _raise(message: str) -> None:
-    raise RowError(
-        "refused by the template",
-        f"the chat template refuses this conversation: {str(message)[:200]}",
-        hint=HINT,
-    )

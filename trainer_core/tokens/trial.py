@@ -14,7 +14,8 @@ from typing import Any
 from trainer_core.data.conversations import Conversation, Turn
 from trainer_core.data.problems import RowError
 from trainer_core.errors import UserError
-from trainer_core.tokens.chat_template import HINT, ChatTemplate
+from trainer_core.tokens.chat_template import ChatTemplate
+from trainer_core.tokens.compiled_template import HINT
 from trainer_core.tokens.tokenizer import Tokenizer
 
 SECONDS = 5
