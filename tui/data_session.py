@@ -84,6 +84,12 @@ class DataSession:
         elif self._asked is None:
             self._ask()
 
+    def count(self, split: SplitName | None) -> int | None:
+        """How many rows there are to move through, in a split or as read; None if not known yet."""
+        if self.overview is not None:
+            return self.overview.rows.get(split, 0) if split else self.overview.report.rows
+        return self.pages.known if self.pages is not None and self.pages.complete else None
+
     def search(self, text: str, start: Place) -> None:
         """Find the first row from `start` on that holds `text`; a search before it is forgotten."""
         self._searching += 1

@@ -14,6 +14,8 @@ from trainer_core.data.questions import Overview
 from trainer_core.data.row_view import RowView
 from trainer_core.text import clean, one_line
 from tui.data_session import LAST, DataSession, Place
+from tui.data_words import place_words, source_words, why_no_tokens
+from tui.widgets.ask_line import AskLine
 from tui.widgets.conversation_pane import ConversationPane
 from tui.widgets.data_tables import sources_text, splits_text
 from tui.widgets.length_histogram import LengthHistogram
@@ -82,7 +84,7 @@ class DataScreen(Screen[None]):
         yield TopBar("data")
         yield Static(id="source", markup=False)
         yield Static(id="place", markup=False)
-        yield Input(id="ask", disabled=True, max_length=1000)
+        yield AskLine()
         yield Static(NOTHING, id="nothing", classes="empty", markup=False)
         with Container(id="views"):
             with Container(id="texts"):
@@ -150,7 +152,7 @@ class DataScreen(Screen[None]):
         self._row = view
         overview = self._overview
         self.query_one(ConversationPane).show_row(view)
-        self.query_one(TokenPane).show_row(view, self._why_no_tokens(as_read))
+        self.query_one(TokenPane).show_row(view, why_no_tokens(self._session, as_read))
         self._say("#counts", counts_line(view))
         if overview is not None and view.split is not None and self._charted != view.split:
             self._charted = view.split
@@ -186,18 +188,10 @@ class DataScreen(Screen[None]):
     def _want(self, index: int) -> None:
         if self._session is None:
             return
-        count = self._count()
+        count = self._session.count(self._split)
         self._index = max(0, index if count is None else min(index, count - 1))
         self._session.want(Place(self._split, self._index))
         self._paint()
-
-    def _count(self) -> int | None:
-        """How many rows there are to move through, where that is known."""
-        overview = self._overview
-        if overview is not None:
-            return overview.rows.get(self._split, 0) if self._split else overview.report.rows
-        pages = self._session.pages if self._session is not None else None
-        return pages.known if pages is not None and pages.complete else None
 
     # --- painting --------------------------------------------------------------------------------
 
@@ -218,65 +212,10 @@ class DataScreen(Screen[None]):
             self._say("#place", "")
             self._say("#nothing", NOTHING)
             return
-        name = session.opened.name if session.opened is not None else one_line(session.what)
-        rows_only = session.opened is not None and not session.opened.has_model
-        model = "  (no model: rows only)" if rows_only else ""
-        self._say("#source", f"{name}{model}  {self._what_it_is()}")
-        self._say("#place", "  ".join(part for part in self._parts() if part))
+        place = place_words(session, self._split, self._index, self._row, self._searching)
+        self._say("#source", source_words(session))
+        self._say("#place", place)
         self._say("#nothing", clean(session.problem) or "Opening…")
-
-    def _what_it_is(self) -> str:
-        session, overview = self._session, self._overview
-        if session is None or session.problem:
-            return f"! {one_line(session.problem)}" if session is not None else ""
-        if overview is None or not overview.report.sources:
-            return "as read"
-        first, *more = overview.report.sources
-        others = f" (and {len(more)} more)" if more else ""
-        return f"{one_line(first.format)}{others}: {one_line(first.why)}"
-
-    def _parts(self) -> list[str]:
-        session, overview = self._session, self._overview
-        if session is None:
-            return []
-        if overview is not None:
-            parts = [
-                f"[{name} {count:,}]" if name == self._split else f"{name} {count:,}"
-                for name, count in overview.rows.items()
-            ]
-        else:
-            known = session.pages.known if session.pages is not None else 0
-            ends = session.pages is not None and session.pages.complete
-            parts = [f"as read {known:,}{'' if ends else '+'}", self._progress()]
-        if self._row is not None:
-            count = self._count()
-            number = f"row {self._index + 1:,}" + (f" of {count:,}" if count else "")
-            parts.append("finding the end…" if self._index == LAST else number)
-            parts.append(one_line(self._row.where.rsplit("/", 1)[-1], limit=40))
-        problems = sum(overview.report.counts.values()) if overview is not None else 0
-        parts.append(f"! {problems:,} problems (p)" if problems else "")
-        parts.append("searching…" if self._searching else "")
-        return parts
-
-    def _progress(self) -> str:
-        """How far the preparation is."""
-        session = self._session
-        if session is None or session.problem or session.overview is not None:
-            return ""
-        if session.progress is None:
-            return "preparing…"
-        rate = f" ({session.progress.rate:,.0f}/s)" if session.progress.rate else ""
-        return f"prepared {session.progress.done:,}{rate}"
-
-    def _why_no_tokens(self, as_read: bool) -> str:
-        session = self._session
-        if session is not None and session.opened is not None and not session.opened.has_model:
-            return "no model is known, so there are no tokens: open a run's YAML"
-        if not as_read:
-            return "this row has no tokens: see its problem"
-        if session is None or session.problem:
-            return "no tokens: the data could not be prepared"
-        return "tokens come as soon as the tokenizer is loaded"
 
     def _say(self, selector: str, words: str) -> None:
         """Update a line, if it says something else now."""
@@ -344,8 +283,8 @@ class DataScreen(Screen[None]):
 
     def action_leave_view(self) -> None:
         """Close what is open: the question, then the view, then the screen."""
-        if self._asking:
-            self._close_ask()
+        if self.query_one(AskLine).is_open:
+            self._close_line()
         elif self._view != "row":
             self._show_view("row")
         else:
@@ -371,23 +310,20 @@ class DataScreen(Screen[None]):
         """Ask for a file, a text or a number."""
         if self._session is None and what != "open":
             what = "open"
-        box = self.query_one("#ask", Input)
-        self._asking, box.placeholder = what, PROMPTS[what]
-        box.value = self._sought if what == "search" else ""
-        box.disabled = False
-        box.add_class("-open")
-        self.set_focus(box)  # at once; box.focus() waits, and the next keys are ours
+        self._asking = what
+        line = self.query_one(AskLine)
+        line.open(PROMPTS[what], self._sought if what == "search" else "")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take the answer."""
-        asked, value = self._asking, event.value.strip()
-        self._close_ask()
+        value = event.value.strip()
+        self._close_line()
         if not value:
             return
-        if asked == "open":
+        if self._asking == "open":
             self.app.data = value  # type: ignore[attr-defined]
             self.open(value)
-        elif asked == "search":
+        elif self._asking == "search":
             self._sought = value
             self._search(self._index)
         elif value.replace(",", "").isdecimal() and len(value) < 18:
@@ -395,8 +331,6 @@ class DataScreen(Screen[None]):
         else:
             self.notify("That is no number of a row", severity="warning")
 
-    def _close_ask(self) -> None:
-        box = self.query_one("#ask", Input)
-        self._asking, box.disabled = "", True
-        box.remove_class("-open")
+    def _close_line(self) -> None:
+        self.query_one(AskLine).close()
         self._show_view(self._view)

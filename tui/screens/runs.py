@@ -5,12 +5,13 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.screen import Screen
-from textual.widgets import DataTable, Footer, Input, Static
+from textual.widgets import DataTable, Footer, Static
 
 from trainer_core.errors import BackpropError
 from trainer_core.runs.registry import RunEntry, delete_run, list_runs
 from trainer_core.text import one_line
 from tui.screens.dialog import Dialog
+from tui.widgets.ask_line import AskLine
 from tui.widgets.run_row import cells
 from tui.widgets.run_state import state_text
 from tui.widgets.top_bar import TopBar
@@ -39,7 +40,7 @@ class RunsScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield TopBar("runs")
-        yield Input(placeholder="part of a run's name or state", id="filter", disabled=True)
+        yield AskLine("part of a run's name or state")
         yield Static("No runs yet. Start one: backprop demo", id="none", classes="empty")
         yield DataTable(id="table", cursor_type="row")
         yield Footer()
@@ -64,7 +65,7 @@ class RunsScreen(Screen[None]):
         self.app.call_from_thread(self._show, entries, rows)
 
     def _show(self, entries: dict[str, RunEntry], rows: dict[str, list[str]]) -> None:
-        wanted = self.query_one("#filter", Input).value.lower()
+        wanted = self.query_one(AskLine).value.lower()
         rows = {key: row for key, row in rows.items() if wanted in " ".join(row).lower()}
         self._entries = entries
         none, table = self.query_one("#none", Static), self._table
@@ -154,17 +155,12 @@ class RunsScreen(Screen[None]):
 
     def action_filter(self) -> None:
         """Ask which runs to show."""
-        box = self.query_one("#filter", Input)
-        box.disabled = False
-        box.add_class("-open")
-        box.focus()
+        line = self.query_one(AskLine)
+        line.open(value=line.value)
 
     def action_close_filter(self) -> None:
         """Show every run again."""
-        box = self.query_one("#filter", Input)
-        box.value = ""
-        box.disabled = True
-        box.remove_class("-open")
+        self.query_one(AskLine).close()
         self._table.focus()
 
     def on_input_changed(self) -> None:

@@ -24,19 +24,21 @@ class Content:
 
 def content_of(path: str) -> Content:
     """The bytes of a file, decompressed if it is compressed."""
-    return Content(path, lambda: _decompressed(path), lambda: content_fingerprint(path))
+    return Content(
+        path, lambda: decompressed(opened(path), path), lambda: content_fingerprint(path)
+    )
 
 
-def _decompressed(path: str) -> IO[bytes]:
-    lower = path.lower()
-    if lower.endswith(".gz"):
-        return io.BufferedReader(gzip.GzipFile(fileobj=opened(path)))
-    if lower.endswith(".zst"):
+def decompressed(file: IO[bytes], name: str) -> IO[bytes]:
+    """A file as it is read, decompressed if its name says that it is compressed."""
+    if name.lower().endswith(".gz"):
+        return io.BufferedReader(gzip.GzipFile(fileobj=file))
+    if name.lower().endswith(".zst"):
         import pyarrow as pa
 
-        stream = pa.CompressedInputStream(pa.PythonFile(opened(path)), "zstd")
+        stream = pa.CompressedInputStream(pa.PythonFile(file), "zstd")
         return io.BufferedReader(_Raw(stream))
-    return opened(path)
+    return file
 
 
 class _Raw(io.RawIOBase):

@@ -1,8 +1,10 @@
-"""A dataset on the Hugging Face hub: its files are fetched, and read like any others."""
+"""A dataset on the Hugging Face hub: its files are fetched, and read like any others; of a dataset
+with a row limit only its first rows are (sources/hub_rows.py)."""
 
 import hashlib
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,8 +18,7 @@ _SPLIT_WORDS = ("train", "test", "validation", "valid", "val", "dev", "eval")
 
 @dataclass(frozen=True)
 class HubDataset:
-    """Files of one split; each is fetched when its rows are asked for, so a row limit fetches the
-    first ones only."""
+    """Files of one split; each is fetched when its rows are asked for."""
 
     given: DataSource
 
@@ -28,9 +29,15 @@ class HubDataset:
 
     def chunks(self) -> Iterator[tuple[int, Chunk]]:
         """The chunks of each file."""
+        from trainer_core.data.sources.hub_rows import first_rows
         from trainer_core.data.sources.kinds import open_file
 
-        for file in self.files():
+        limit, files = self.given.limit, self.files()
+        if limit is not None:
+            kept = self._asked(lambda: first_rows(self.name, self._listing.commit, files, limit))
+            yield from open_file(kept).chunks()
+            return
+        for file in files:
             yield from open_file(self._fetch(file)).chunks()
 
     def files(self) -> list[str]:
@@ -39,29 +46,35 @@ class HubDataset:
 
     def fingerprint(self) -> str:
         """Of the commit and the files."""
-        facts = "\n".join([self._commit, *self.files()])
+        facts = "\n".join([self._listing.commit, *self.files()])
         return hashlib.sha256(facts.encode()).hexdigest()
 
     @cached_property
-    def _info(self) -> Any:
-        from huggingface_hub import HfApi
-
-        return self._asked(lambda: HfApi().dataset_info(self.name, revision=self.given.revision))
-
-    @property
-    def _commit(self) -> str:
-        return str(self._info.sha)
-
-    @cached_property
-    def _split_files(self) -> list[str]:
-        every = sorted(sibling.rfilename for sibling in self._info.siblings or [])
-        named = self._configured(every) or _by_name(every, self.given.subset)
-        if not named:
+    def _listing(self) -> "_Listing":
+        """The files that can be read, of each split."""
+        info = self._info(self.given.revision)
+        every = _names(info)
+        found = self._configured(info, every) or _by_name(every, self.given.subset)
+        if not found and self.given.revision is None:
+            # Of most datasets, those made by a script too, the hub keeps a copy as Parquet.
+            with suppress(UserError):
+                info = self._info("refs/convert/parquet")
+            found = self._converted(_names(info))
+        if not found:
             raise UserError(
                 f"the dataset {self.name} has no files that can be read here",
                 hint="It may be made by a script; download it as JSONL or Parquet.",
             )
-        wanted = self.given.split
+        return _Listing(str(info.sha), found)
+
+    def _info(self, revision: str | None) -> Any:
+        from huggingface_hub import HfApi
+
+        return self._asked(lambda: HfApi().dataset_info(self.name, revision=revision))
+
+    @cached_property
+    def _split_files(self) -> list[str]:
+        named, wanted = self._listing.splits, self.given.split
         if wanted is None:
             starting = [split for split in named if split.startswith("train")]
             wanted = "train" if "train" in named else starting[0] if len(starting) == 1 else None
@@ -75,11 +88,29 @@ class HubDataset:
             )
         return named[wanted]
 
-    def _configured(self, every: list[str]) -> dict[str, list[str]]:
+    def _converted(self, every: list[str]) -> dict[str, list[str]]:
+        """Splits of the hub's own copy: SUBSET/SPLIT/0000.parquet."""
+        subsets: dict[str, dict[str, list[str]]] = {}
+        for file in every:
+            if file.endswith(".parquet") and file.count("/") == 2:
+                subset, split, _ = file.split("/")
+                split = split.removeprefix("partial-")  # of a very large dataset only the beginning
+                subsets.setdefault(subset, {}).setdefault(split, []).append(file)
+        wanted = self.given.subset
+        if wanted is None:
+            wanted = "default" if "default" in subsets else next(iter(subsets), None)
+        if subsets and wanted not in subsets:
+            raise UserError(
+                f"the dataset {self.name} has no subset {wanted!r}",
+                hint=f"It has: {', '.join(subsets)}.",
+            )
+        return subsets[wanted] if wanted is not None else {}
+
+    def _configured(self, info: Any, every: list[str]) -> dict[str, list[str]]:
         """Splits as the dataset's own card has them."""
         import fnmatch
 
-        card = getattr(self._info, "card_data", None)
+        card = getattr(info, "card_data", None)
         configs = (card.to_dict() if card is not None else {}).get("configs")
         if not isinstance(configs, list):
             return {}
@@ -112,7 +143,9 @@ class HubDataset:
 
         return str(
             self._asked(
-                lambda: hf_hub_download(self.name, file, repo_type="dataset", revision=self._commit)
+                lambda: hf_hub_download(
+                    self.name, file, repo_type="dataset", revision=self._listing.commit
+                )
             )
         )
 
@@ -155,6 +188,18 @@ class HubDataset:
                 f"the dataset {self.name} cannot be had from the hub: {reason}",
                 hint="Check the connection, or download it and name the files.",
             ) from None
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """What is there at one commit."""
+
+    commit: str
+    splits: dict[str, list[str]]
+
+
+def _names(info: Any) -> list[str]:
+    return sorted(sibling.rfilename for sibling in info.siblings or [])
 
 
 def _by_name(every: list[str], subset: str | None) -> dict[str, list[str]]:

@@ -5,7 +5,7 @@ from trainer_core.data.sources.content import COMPRESSED, Content, content_of, n
 from trainer_core.data.sources.csv_file import CsvFile
 from trainer_core.data.sources.json_file import JsonFile
 from trainer_core.data.sources.jsonl import JsonlFile, JsonlStream
-from trainer_core.data.sources.parquet import ParquetFile
+from trainer_core.data.sources.parquet import ParquetFile, ParquetStream
 from trainer_core.data.sources.text_file import TextFile
 from trainer_core.errors import UserError
 
@@ -24,11 +24,11 @@ def source_of(content: Content, *, in_memory: bool = False) -> Source:
     head = _head(content)
     plain = not in_memory and not content.path.lower().endswith(COMPRESSED)
     if head.startswith(b"PAR1"):
-        if not plain:
+        if content.path.lower().endswith(COMPRESSED):
             raise UserError(
                 f"{content.path} is Parquet in a compressed file", hint="Decompress it."
             )
-        return ParquetFile(content.path)
+        return ParquetFile(content.path) if plain else ParquetStream(content)
     if name.endswith(".parquet"):
         raise UserError(f"{content.path} is not a Parquet file, or is cut off")
     if name.endswith((".csv", ".tsv")):

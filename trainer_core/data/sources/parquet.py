@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from trainer_core.data.rows import Chunk, Row
+from trainer_core.data.sources.content import Content, reading
 from trainer_core.data.sources.files import content_fingerprint, opened
+from trainer_core.data.sources.several import in_chunks
 from trainer_core.errors import UserError
 
 PART = 4096
@@ -33,6 +35,34 @@ class ParquetFile:
         return content_fingerprint(self.name)
 
 
+@dataclass(frozen=True)
+class ParquetStream:
+    """Parquet that lies elsewhere, to be read from its beginning."""
+
+    content: Content
+
+    @property
+    def name(self) -> str:
+        """Its path."""
+        return self.content.path
+
+    def chunks(self) -> Iterator[tuple[int, Chunk]]:
+        """Some rows at a time."""
+        return in_chunks(self._rows())
+
+    def fingerprint(self) -> str:
+        """Of its bytes."""
+        return self.content.fingerprint()
+
+    def _rows(self) -> Iterator[Row]:
+        with reading(self.content) as stream, _parquet(stream, self.name) as file:
+            groups = range(file.metadata.num_row_groups)
+            batches = (batch for group in groups for batch in _batches(file, group, self.name))
+            rows = (cells for batch in batches for cells in batch.to_pylist())
+            for number, cells in enumerate(rows, 1):
+                yield Row(self.name, number, cells)
+
+
 @dataclass(frozen=True, slots=True)
 class RowGroupPart:
     """Some rows of a row group; `first` is the number of the first in the file, from 1."""
@@ -58,11 +88,15 @@ class RowGroupPart:
 
 
 def _open(path: str) -> Any:
+    return _parquet(opened(path), path)
+
+
+def _parquet(file: IO[bytes], path: str) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(opened(path))
+        return pq.ParquetFile(file)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from None
 

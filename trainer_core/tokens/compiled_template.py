@@ -1,0 +1,104 @@
+"""A chat template, compiled: messages to text, in a sandbox (tokens/sandbox.py), because templates
+come with models."""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import jinja2
+from jinja2 import nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+
+from trainer_core.data.problems import RowError
+from trainer_core.errors import UserError
+from trainer_core.tokens.sandbox import BoundedEnvironment, TooMuchError, render_bounded, to_json
+
+HINT = "Name another template in model.template."
+
+
+class CompiledTemplate:
+    """One Jinja chat template. What `{% generation %}` encloses stands between the marks `opening`
+    and `closing`, which no data can hold."""
+
+    def __init__(self, source: str, bos: str, eos: str) -> None:
+        """Raises UserError if `source` is not a template."""
+        nonce = secrets.token_hex(8)
+        self.opening, self.closing = f"\x00<{nonce}\x00", f"\x00{nonce}>\x00"
+        environment = BoundedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation]
+        )
+        environment.globals["raise_exception"] = _raise
+        environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+        environment.globals["generation_marks"] = (self.opening, self.closing)
+        environment.filters["tojson"] = to_json
+        try:
+            self._template = environment.from_string(source)
+        except (jinja2.TemplateError, RecursionError) as error:
+            line = (
+                f" (line {error.lineno})" if isinstance(error, jinja2.TemplateSyntaxError) else ""
+            )
+            raise UserError(f"the chat template is not valid: {error}{line}", hint=HINT) from None
+        self._known = dict(self._template.globals)
+        self._tokens = {"bos_token": bos, "eos_token": eos}
+
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] = (),
+        prompt: bool = False,
+    ) -> str:
+        """The messages as text, marks included; with `prompt`, up to where the assistant begins.
+
+        Raises RowError if the template refuses them, UserError if it takes too much.
+        """
+        try:
+            return render_bounded(
+                self._template,
+                self._known,
+                messages=list(messages),
+                tools=list(tools) or None,
+                add_generation_prompt=prompt,
+                **self._tokens,
+            )
+        except RowError:
+            raise
+        except TooMuchError as error:
+            raise UserError(f"the chat template {error}", hint=HINT) from None
+        except MemoryError:
+            raise UserError("the chat template takes too much memory", hint=HINT) from None
+        except Exception as error:  # a template is a program: it can fail in any way
+            reason = " ".join(str(error).split())[:200]
+            raise RowError(
+                "refused by the template",
+                f"the chat template cannot render this conversation: {reason}",
+                hint=HINT,
+            ) from None
+
+    def unmarked(self, text: str) -> str:
+        """`text` without the marks."""
+        return text.replace(self.opening, "").replace(self.closing, "")
+
+
+class _Generation(Extension):
+    """`{% generation %}…{% endgeneration %}`: what the assistant wrote."""
+
+    tags = {"generation"}
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        call = self.call_method("_mark", [nodes.Name("generation_marks", "load")])
+        return nodes.CallBlock(call, [], [], body).set_lineno(line)
+
+    def _mark(self, marks: tuple[str, str], caller: Callable[[], str]) -> str:
+        return f"{marks[0]}{caller()}{marks[1]}"
+
+
+def _raise(message: str) -> None:
+    raise RowError(
+        "refused by the template",
+        f"the chat template refuses this conversation: {str(message)[:200]}",
+        hint=HINT,
+    )
