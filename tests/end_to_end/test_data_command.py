@@ -26,6 +26,11 @@ def test_the_report_of_a_file(cli: Cli) -> None:
     assert report["cached"] is True
     assert report["counts"]["duplicate"] == 1
     assert report["splits"][0]["tokens"] > report["splits"][0]["trained_tokens"] > 0
+    assert report["model"] == BASE
+    first = report["examples"][0]
+    trained = "".join(token["text"] for token in first["tokens"] if token["trained"])
+    assert (first["split"], first["index"]) == ("train", 0)
+    assert trained == f"{first['turns'][1]['content']}<|im_end|>"
     assert cli.run("data", str(file), "--strict", status=1).returncode == 1
 
 

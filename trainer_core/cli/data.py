@@ -2,13 +2,14 @@
 
 import sys
 import tempfile
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from trainer_core.cli.dashboard import open_dashboard
-from trainer_core.cli.data_report import example_lines, report_lines
+from trainer_core.cli.data_report import first_and_last, report_lines, row_lines
 from trainer_core.config.load import dump_config
 from trainer_core.config.schema import RunConfig
 from trainer_core.data.problems import UNUSABLE
@@ -56,10 +57,16 @@ def data(
     config.data.problems = "skip"  # a report lists them all
     prepared = look(config, progress=_progress)
     report = prepared.report
+    shown = first_and_last(prepared, examples)
     if json:
-        sys.stdout.write(report.model_dump_json() + "\n")
+        facts = {**report.model_dump(), "examples": [view.model_dump() for view in shown]}
+        print(dumps(facts))
     else:
-        print("\n".join([*report_lines(report), *example_lines(prepared, examples)]))
+        print(
+            "\n".join(
+                [*report_lines(report), *(line for view in shown for line in row_lines(view))]
+            )
+        )
     if split_out is not None:
         from trainer_core.tokens.split_out import write_splits
 

@@ -44,13 +44,14 @@ def _cells(split: SplitReport) -> tuple[str, ...]:
 
 
 def _length_lines(report: DataReport) -> Iterator[str]:
-    train = report.split("train")
-    if not train.lengths.max:
+    if report.model is None:
         yield "\nno model is named, so nothing is counted in tokens (--model)"
         return
-    top = max(train.lengths.histogram)
-    bars = "".join(BARS[-(-count * 8 // top)] for count in train.lengths.histogram)
-    yield f"\nlengths 0 {bars} {train.lengths.max:,} tokens"
+    train = report.split("train")
+    if train.lengths.max:
+        top = max(train.lengths.histogram)
+        bars = "".join(BARS[-(-count * 8 // top)] for count in train.lengths.histogram)
+        yield f"\nlengths 0 {bars} {train.lengths.max:,} tokens"
     for split in report.splits:
         if split.too_long:
             yield (
@@ -71,15 +72,16 @@ def _problem_lines(report: DataReport) -> Iterator[str]:
             yield f"    … and {count - SHOWN_PROBLEMS:,} more (--json lists the first thousand)"
 
 
-def example_lines(prepared: Prepared, count: int) -> Iterator[str]:
-    """The first and last rows of each split, trained text in ⟦brackets⟧."""
+def first_and_last(prepared: Prepared, count: int) -> Iterator[RowView]:
+    """The first and last `count` rows of each split."""
     for split in prepared.report.splits:
         rows = prepared.rows_in(split.name)
         for index in sorted({*range(min(count, rows)), *range(max(0, rows - count), rows)}):
-            yield from _row_lines(prepared.view(split.name, index))
+            yield prepared.view(split.name, index)
 
 
-def _row_lines(view: RowView) -> Iterator[str]:
+def row_lines(view: RowView) -> Iterator[str]:
+    """A row, with its trained text in ⟦brackets⟧."""
     yield f"\n{view.split} row {view.index + 1:,} ({one_line(view.where)})"
     if view.tokens:
         trained = sum(token.trained for token in view.tokens)

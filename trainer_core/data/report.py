@@ -53,9 +53,11 @@ class SplitReport(BaseModel):
 
 
 class DataReport(BaseModel):
-    """All of it. Without a tokenizer, everything that is counted in tokens is 0."""
+    """All of it. `model` is whose tokenizer counted; without one, everything that is counted in
+    tokens is 0."""
 
     format: int = 1
+    model: str | None = None
     sources: list[SourceReport] = []
     splits: list[SplitReport] = []
     rows: int = 0

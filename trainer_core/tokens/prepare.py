@@ -144,6 +144,7 @@ def prepare(
     splits = [source.split for source in sources]
     selection = select(data, store, splits, max_length, seed)
     report = _report(data, sources, store, selection, max_length)
+    report.model = setup.name if setup is not None else None
     report.seconds, report.cached = time.monotonic() - began, cached
     return Prepared(sources, store, selection, encoder, report, texts)
 
