@@ -198,8 +198,21 @@ def test_a_large_cell_and_strange_numbers(tmp_path: Path) -> None:
     file.write_text(f'a,b\n"{"x" * 200_000}",2\n')
     assert len(cells(path=file)[0]["a"]) == 200_000
     file = tmp_path / "a.jsonl"
-    file.write_text('{"a": NaN, "a": 1e999}\n{"a": "\\ud800"}\n')
+    file.write_text('{"a": NaN, "b": 1e999}\n{"a": "\\ud800"}\n')
     assert len(cells(path=file)) == 2
+
+
+def test_a_key_that_stands_twice_is_a_mistake(tmp_path: Path) -> None:
+    lines, file = tmp_path / "a.jsonl", tmp_path / "a.json"
+    lines.write_text('{"a": 1}\n{"a": {"b": 1, "c": 2, "b": 3}}\n')
+    _, second = rows(path=lines)
+    assert second.problem is not None
+    assert (second.problem.where, "'b' stands twice" in second.problem.message) == (
+        f"{lines}:2",
+        True,
+    )
+    file.write_text('[{"a": 1},\n{"a": 2, "a": 3}]')
+    assert "a.json:2: not JSON: the key 'a' stands twice" in refused(path=file)
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import IO, Any
 from trainer_core.data.problems import Problem
 from trainer_core.data.rows import Chunk, Row
 from trainer_core.data.sources.content import Content, reading
+from trainer_core.data.sources.json_objects import unique_keys
 from trainer_core.data.sources.several import in_chunks
 from trainer_core.errors import UserError
 
@@ -51,7 +52,7 @@ class _Text:
         self._file = file
         self._path = path
         self._decode = codecs.getincrementaldecoder("utf-8-sig")()
-        self._scan = json.JSONDecoder().raw_decode
+        self._scan = json.JSONDecoder(object_pairs_hook=unique_keys).raw_decode
         self._text = ""
         self._at = 0
         self._line = 1

@@ -11,11 +11,13 @@ from trainer_core.data.problems import Problem
 from trainer_core.data.rows import Chunk, Row
 from trainer_core.data.sources.content import Content, reading
 from trainer_core.data.sources.files import content_fingerprint, opened
+from trainer_core.data.sources.json_objects import unique_keys
 from trainer_core.errors import UserError
 
 CHUNK_BYTES = 1 << 20
 MAX_LINE_BYTES = 256 << 20
 HINT = "Each line must be one JSON object."
+_DECODER = json.JSONDecoder(object_pairs_hook=unique_keys)
 _BOM = b"\xef\xbb\xbf"
 # A line of white space only can stand where one of these is; it is no row.
 # (Without an alternative in it: that would make the search sixty times slower.)
@@ -152,7 +154,7 @@ def parse_lines(block: bytes, path: str, first_line: int) -> Iterator[Row]:
 
 def _row(line: bytes, path: str, number: int, *, last: bool = False) -> Row:
     try:
-        data = json.loads(line)
+        data = _DECODER.decode(line.decode("utf-8"))
     except UnicodeDecodeError:
         return _broken(path, number, "the line is not UTF-8", "Save the file as UTF-8.")
     except json.JSONDecodeError as error:
