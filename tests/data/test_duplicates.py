@@ -42,7 +42,9 @@ def said(*texts: list[str]) -> list[bytes]:
 
 def near(texts: Sequence[bytes]) -> dict[int, int]:
     prints = fingerprints(texts)
-    return near_duplicates(prints.minima, prints.hashes, np.arange(len(texts)), texts.__getitem__)
+    every = np.arange(len(texts))
+    found = near_duplicates(prints.minima, prints.hashes, every, texts.__getitem__)
+    return dict(found.tolist())
 
 
 def talk(*contents: str, system: str = "") -> Conversation:

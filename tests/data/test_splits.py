@@ -160,7 +160,7 @@ def test_what_training_gives_away() -> None:
     trained = np.array([True, False, False, False, False, True])
     texts = np.array([7, 7, 8, 9, 10, 11], dtype=np.uint64)
     prompts = np.array([1, 1, 2, 1, 5, 6], dtype=np.uint64)
-    found = leaks(trained, ~trained, texts, prompts, {4: 0, 5: 2})
+    found = leaks(trained, ~trained, texts, prompts, np.array([[4, 0], [5, 2]]))
     assert [(leak.row, leak.other, leak.kind) for leak in found] == [
         (1, 0, "the same"),
         (2, 5, "almost the same"),

@@ -23,7 +23,7 @@ THRESHOLD = 0.9
 
 # Of a longer row, the rest counts as one hash: memory is bounded whatever a row holds.
 LONG = 1 << 20  # characters
-# Among rows that share a band, each is compared with this many before it.
+# Among rows that share a band, each is put beside this many before it; the likeliest is compared.
 NEIGHBOURS = 3
 # Pairs with fewer of 20 minima in common are not compared. At 0.9, 99 % of pairs have them.
 LIKELY = 15
@@ -83,33 +83,30 @@ def exact_duplicates(hashes: U64) -> I64:
     return found[np.argsort(found[:, 0])]
 
 
-def near_duplicates(
-    minima: U8, hashes: U64, rows: I64, read: Callable[[int], bytes]
-) -> dict[int, int]:
-    """Row → an earlier row that says almost the same, among `rows` (rising); exact duplicates are
-    left out.
+def near_duplicates(minima: U8, hashes: U64, rows: I64, read: Callable[[int], bytes]) -> I64:
+    """Those of `rows` (rising) that say almost the same as an earlier one, each with that one's
+    number: [found, 2]. Exact duplicates are left out.
 
     `minima` is uint8 [n, 20], `hashes` uint64 [n]; `read` gives the text of a row, for the few that
-    must be compared. However many rows share a band, the work grows with n only.
+    must be compared. However many rows share a band, work and memory grow with n only.
     """
     rows = np.delete(rows, exact_duplicates(hashes[rows])[:, 0])
+    earlier, common = _likeliest(minima, rows)
+    likely = np.flatnonzero(common >= LIKELY)
+    pairs = np.stack([rows[likely], earlier[likely]], axis=1)
     shingles = lru_cache(maxsize=2 * NEIGHBOURS)(lambda row: _shingle_set(read(row)))
-    found: dict[int, int] = {}
-    for number, (row, earlier, common) in enumerate(near_candidates(minima, rows)):
-        if row in found:
-            continue
-        if number < COMPARED:
-            alike = _similarity(shingles(int(row)), shingles(int(earlier))) >= THRESHOLD
-        else:
-            alike = common >= CERTAIN
-        if alike:
-            found[int(row)] = int(earlier)
+    alike = common[likely] >= CERTAIN
+    for number, (row, other) in enumerate(pairs[:COMPARED].tolist()):
+        alike[number] = _similarity(shingles(row), shingles(other)) >= THRESHOLD
+    found: I64 = pairs[alike]
     return found
 
 
-def near_candidates(minima: U8, rows: I64) -> I64:
-    """Likely pairs among `rows` (ascending), sorted: row, earlier row, minima in common."""
-    pairs = [np.empty((0, 3), np.int64)]
+def _likeliest(minima: U8, rows: I64) -> tuple[I64, U8]:
+    """For each of `rows` the earlier one that shares a band and most minima with it, and how many
+    it shares, 0 where there is none: [rows] each."""
+    earlier = np.zeros(len(rows), np.int64)
+    most = np.zeros(len(rows), np.uint8)
     for band in range(BANDS):
         key = np.zeros(len(rows), np.uint64)
         for function in range(band * FUNCTIONS, (band + 1) * FUNCTIONS):
@@ -121,16 +118,12 @@ def near_candidates(minima: U8, rows: I64) -> I64:
             shared = np.flatnonzero(key[distance:] == key[:-distance])
             for start in range(0, len(shared), BLOCK):
                 places = shared[start : start + BLOCK]
-                pairs.append(_likely(minima, rows[order[places + distance]], rows[order[places]]))
-    unique: I64 = np.unique(np.concatenate(pairs), axis=0)
-    return unique
-
-
-def _likely(minima: U8, rows: I64, earlier: I64) -> I64:
-    common = np.count_nonzero(minima[rows] == minima[earlier], axis=1)
-    pairs: I64 = np.stack([rows, earlier, common], axis=1)
-    likely: I64 = pairs[common >= LIKELY]
-    return likely
+                later, before = order[places + distance], rows[order[places]]
+                common = np.count_nonzero(minima[rows[later]] == minima[before], axis=1)
+                better = common > most[later]
+                most[later[better]] = common[better]
+                earlier[later[better]] = before[better]
+    return earlier, most
 
 
 def jaccard(one: bytes, other: bytes) -> float:

@@ -1,6 +1,6 @@
 """What training sees and validation asks: rows that stand on both sides of a split."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 Hashes = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
+Pairs = npt.NDArray[np.int64]
 
 BLOCK = 1 << 18  # rows
 
@@ -22,21 +23,18 @@ class Leak:
     kind: Literal["the same", "almost the same", "the same prompt"]
 
 
-def leaks(
-    trained: Mask, held: Mask, texts: Hashes, prompts: Hashes, near: Mapping[int, int]
-) -> list[Leak]:
+def leaks(trained: Mask, held: Mask, texts: Hashes, prompts: Hashes, near: Pairs) -> list[Leak]:
     """Every row of `held` that training gives away, with the strongest reason.
 
     `trained` and `held` mark rows, hashes of `texts` and `prompts` are 0 where there is none:
-    [rows] each. `near` maps a row to an earlier one that says almost the same.
+    [rows] each. `near` are pairs of rows that say almost the same, [pairs, 2].
     """
     found = {
         row: Leak(row, other, "the same prompt") for row, other in _shared(trained, held, prompts)
     }
-    for pair in near.items():
-        for row, other in (pair, pair[::-1]):
-            if held[row] and trained[other]:
-                found[row] = Leak(row, other, "almost the same")
+    for sides in (near, near[:, ::-1]):
+        for row, other in sides[held[sides[:, 0]] & trained[sides[:, 1]]].tolist():
+            found[row] = Leak(row, other, "almost the same")
     found |= {row: Leak(row, other, "the same") for row, other in _shared(trained, held, texts)}
     return [found[row] for row in sorted(found)]
 

@@ -42,6 +42,15 @@ class ColumnWriter:
             for name, dtype in self._types.items()
         }
 
+    def add(self, columns: "Columns", name: str, values: Array) -> None:
+        """One column more, given as a whole, after the others. Raises OSError when the disk is
+        full."""
+        columns[name] = values
+        if self._folder is not None:
+            path = self._folder / f"{name}.bin"
+            path.write_bytes(values.astype(self._types[name]).tobytes())
+            columns[name] = _mapped(path, self._types[name])
+
     def discard(self) -> None:
         """Leave nothing behind."""
         for file in self._files.values():

@@ -20,7 +20,7 @@ from trainer_core.data.sources.files import content_fingerprint
 from trainer_core.data.sources.several import FirstRows
 from trainer_core.errors import BackpropError
 from trainer_core.tokens import cache
-from trainer_core.tokens.columns import Columns
+from trainer_core.tokens.columns import Array, Columns
 from trainer_core.tokens.encode_chunk import EncoderSetup, ReadingSetup
 from trainer_core.tokens.examples import Encoder
 from trainer_core.tokens.pool import Work, encode_all
@@ -102,12 +102,12 @@ def _encode(
         raise
 
 
-def _near(sources: list[OpenSource], columns: Columns, firsts: list[int]) -> list[tuple[int, int]]:
+def _near(sources: list[OpenSource], columns: Columns, firsts: list[int]) -> Array:
     """Pairs of usable rows that say almost the same."""
     texts = Texts(sources, firsts)
     minima = columns["minima"].reshape(-1, MINIMA)
     rows = np.flatnonzero(columns["problem"] == 0)
-    return list(near_duplicates(minima, columns["text"], rows, texts.compared).items())
+    return near_duplicates(minima, columns["text"], rows, texts.compared)
 
 
 def _work(data: DataSection, source: OpenSource, limit: int | None) -> Iterator[Work]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
+
 from trainer_core.config.data_section import DataSection
 from trainer_core.data.conversations import Conversation
 from trainer_core.data.formats import reader
@@ -86,7 +88,7 @@ class RowsAsRead:
         encoded = encode_chunk(Held((row,)), self._reading, encoder)
         writer = StoreWriter(None)
         writer.add(encoded)
-        example = writer.finish(lambda *_: []).example(0)
+        example = writer.finish(lambda *_: np.empty(0)).example(0)
         view = view_of(row, self._read, example, encoder, self._limit)
         view.index = view.row = number
         view.problems = [problem.message for problem in encoded.problems]

@@ -1,6 +1,7 @@
 """Which rows become examples of which split: a matter of numbers alone, after the pass."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,11 +59,13 @@ class Selection:
     counts: Counter[str] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
 
-    def add(self, kind: Kind, store: Store, row: int, message: str) -> None:
-        """Count a problem and list the first of its kind."""
-        self.counts[kind] += 1
-        if self.counts[kind] <= LISTED:
-            self.problems.append(Problem(kind, store.where(row), message, row))
+    def add(self, kind: Kind, store: Store, rows: Rows, message: Callable[[int], str]) -> None:
+        """Count a problem of `rows`, and list the first; `message` says what the nth one's is."""
+        listed = self.counts[kind]
+        if len(rows):
+            self.counts[kind] += len(rows)
+        for number, row in enumerate(rows[: max(0, LISTED - listed)].tolist()):
+            self.problems.append(Problem(kind, store.where(row), message(number), row))
 
 
 def select(
@@ -80,8 +83,8 @@ def select(
     selection = Selection({}, _split_rows(data, store, source_splits))
     usable = store.columns["problem"] == 0
     usable &= _long_enough(data, store, usable, selection)
-    earlier = _same(data, store, usable, selection)
-    _leaks(store, usable, selection, earlier)
+    near = _same(data, store, usable, selection)
+    _leaks(store, usable, selection, near)
     _stop_if_strict(data, selection)
     weights = [source.weight for source in [*data.train, *data.validation, *data.test]]
     for number, name in enumerate(SPLITS):
@@ -121,29 +124,31 @@ def _long_enough(
     if data.min_tokens == 0:
         return long_enough
     long_enough = store.columns["length"] >= data.min_tokens
-    for row in np.flatnonzero(usable & ~long_enough).tolist():
-        message = f"{int(store.columns['length'][row])} tokens: too short"
-        selection.add("too short", store, row, message)
+    rows = np.flatnonzero(usable & ~long_enough)
+    lengths = store.columns["length"][rows]
+    selection.add("too short", store, rows, lambda n: f"{lengths[n]} tokens: too short")
     return long_enough
 
 
 def _same(
     data: DataSection, store: Store, usable: npt.NDArray[np.bool_], selection: Selection
-) -> dict[int, int]:
-    """Row → an earlier row that says almost the same; rows to be dropped leave `usable`."""
+) -> Rows:
+    """Usable rows that say almost the same as an earlier one, each with that one: [pairs, 2]. Rows
+    to be dropped leave `usable`."""
     numbers = np.flatnonzero(usable)
     exact = numbers[exact_duplicates(store.columns["text"][numbers])]
     del numbers
-    for row, earlier in exact.tolist():
-        selection.add("duplicate", store, row, f"says the same as {store.where(earlier)}")
-    near = {row: earlier for row, earlier in store.notes.near if usable[row] and usable[earlier]}
-    for row, earlier in near.items():
-        message = f"says almost the same as {store.where(earlier)}"
-        selection.add("near duplicate", store, row, message)
+    near = store.near[usable[store.near].all(axis=1)]
+
+    def says(how: str, pairs: Rows) -> Callable[[int], str]:
+        return lambda n: f"says {how} as {store.where(pairs[n, 1])}"
+
+    selection.add("duplicate", store, exact[:, 0], says("the same", exact))
+    selection.add("near duplicate", store, near[:, 0], says("almost the same", near))
     if data.duplicates == "drop":
         usable[exact[:, 0]] = False
     if data.near_duplicates == "drop":
-        usable[list(near)] = False
+        usable[near[:, 0]] = False
     return near
 
 
@@ -151,17 +156,19 @@ def _leaks(
     store: Store,
     usable: npt.NDArray[np.bool_],
     selection: Selection,
-    near: dict[int, int],
+    near: Rows,
 ) -> None:
     in_train = selection.split_of == SPLITS.index("train")
     columns = store.columns
     found = leaks(usable & in_train, usable & ~in_train, columns["text"], columns["prompt"], near)
-    for leak in found:
-        message = (
-            f"in {SPLITS[selection.split_of[leak.row]]}, and {leak.kind} in "
-            f"train ({store.where(leak.other)})"
-        )
-        selection.add("in two splits", store, leak.row, message)
+
+    def message(number: int) -> str:
+        leak = found[number]
+        split = SPLITS[selection.split_of[leak.row]]
+        return f"in {split}, and {leak.kind} in train ({store.where(leak.other)})"
+
+    rows = np.array([leak.row for leak in found], dtype=np.int64)
+    selection.add("in two splits", store, rows, message)
 
 
 def _cut(
@@ -177,32 +184,29 @@ def _cut(
     split = Split(name, rows, np.zeros_like(lengths), lengths, whole=rows)
     if max_length is None:
         return split
-    keep = np.ones(len(split), dtype=np.bool_)
-    further: list[tuple[int, int, int]] = []
-    for index in np.flatnonzero(split.stops > max_length):
-        row, length = int(split.rows[index]), int(split.stops[index])
-        trained = int(store.columns["trained"][row])
-        within = store.trained_before(row, max_length)
-        lost = trained - within
-        split.too_long += 1
-        split.tokens_lost += length - max_length
-        split.trained_tokens_lost += lost
-        share = f"{lost / trained:.0%} of its answers lie" if trained else "it lies"
-        message = f"{length:,} tokens, over {max_length:,}: {share} beyond"
-        selection.add("too long", store, row, message)
-        if data.too_long == "split":
-            split.stops[index] = max_length
-            keep[index] = within > 0
-            further += _windows(store, row, length, max_length)
-        elif data.too_long == "truncate" and within > 0:
-            split.stops[index] = max_length
-        else:
-            keep[index] = False
-    if not split.too_long:
+    over = np.flatnonzero(lengths > max_length)
+    if not len(over):
         return split
-    split.take(np.flatnonzero(keep))
-    if further:
-        split.add(np.array(further))
+    long, lengths = rows[over], lengths[over]
+    trained = store.columns["trained"][long].astype(np.int64)
+    within = np.array([store.trained_before(row, max_length) for row in long.tolist()])
+    split.too_long = len(over)
+    split.tokens_lost = int(lengths.sum(dtype=np.int64)) - max_length * len(over)
+    split.trained_tokens_lost = int((trained - within).sum())
+
+    def message(number: int) -> str:
+        share = 1 - within[number] / trained[number]  # what trains nothing has no place here
+        return (
+            f"{lengths[number]:,} tokens, over {max_length:,}: {share:.0%} of its answers lie "
+            "beyond"
+        )
+
+    selection.add("too long", store, long, message)
+    split.stops[over] = max_length
+    gone = over if data.too_long in {"drop", "strict"} else over[within == 0]
+    split.take(np.delete(np.arange(len(split)), gone))
+    if data.too_long == "split":
+        split.add(_windows(store, long, max_length))
     return split
 
 
@@ -211,17 +215,20 @@ def _weigh(store: Store, split: Split, weights: list[float], seed: int) -> None:
     split.take(weighted(sources, weights, seed))
 
 
-def _windows(store: Store, row: int, length: int, size: int) -> list[tuple[int, int, int]]:
-    """Where a row goes on after its first window, as far as anything is trained there."""
+def _windows(store: Store, rows: Rows, size: int) -> Rows:
+    """Where rows go on after their first window, as far as anything is trained there: row, start
+    and stop of each, [windows, 3]."""
     windows = []
-    before = store.trained_before(row, size)
-    for start in range(size, length, size):
-        stop = min(start + size, length)
-        trained = store.trained_before(row, stop)
-        if trained > before:
-            windows.append((row, start, stop))
-        before = trained
-    return windows
+    for row in rows.tolist():
+        length = int(store.columns["length"][row])
+        before = store.trained_before(row, size)
+        for start in range(size, length, size):
+            stop = min(start + size, length)
+            trained = store.trained_before(row, stop)
+            if trained > before:
+                windows.append((row, start, stop))
+            before = trained
+    return np.array(windows, dtype=np.int64).reshape(-1, 3)
 
 
 def _stop_if_strict(data: DataSection, selection: Selection) -> None:

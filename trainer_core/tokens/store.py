@@ -16,10 +16,11 @@ from trainer_core.tokens.encode_chunk import ROW_TYPES, TOKEN_TYPES, Encoded
 from trainer_core.tokens.examples import Example
 
 FORMAT = 2
-# What the store adds to the columns of each chunk: where the tokens and spans of a row begin.
-TYPES = {**ROW_TYPES, **TOKEN_TYPES, "first_id": "i8", "first_span": "i8"}
-# Columns, and the first row of each source, to pairs of rows that say almost the same.
-FindNear = Callable[[Columns, list[int]], list[tuple[int, int]]]
+# What the store adds to the columns of each chunk: where the tokens and spans of a row begin, and,
+# two numbers a pair, the rows that say almost the same as an earlier one.
+TYPES = {**ROW_TYPES, **TOKEN_TYPES, "first_id": "i8", "first_span": "i8", "near": "i8"}
+# Columns, and the first row of each source, to pairs of rows that say almost the same: [pairs, 2].
+FindNear = Callable[[Columns, list[int]], Array]
 # 0 in the column `problem` says that there is none.
 KINDS: tuple[str, ...] = ("", *UNUSABLE)
 
@@ -34,8 +35,6 @@ class Notes:
     sources: list[int] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     row_ids: list[str] = field(default_factory=list)
-    # (row, an earlier row that says almost the same)
-    near: list[tuple[int, int]] = field(default_factory=list)
 
 
 class Store:
@@ -61,9 +60,10 @@ class Store:
         path = self.notes.paths[int(self.columns["path"][row])]
         return f"{path}:{int(self.columns['line'][row])}"
 
-    def source_of(self, row: int) -> int:
-        """The number of the row's source."""
-        return int(np.searchsorted(self.notes.sources, row, side="right")) - 1
+    @property
+    def near(self) -> Array:
+        """Rows that say almost the same as an earlier one, each with that one: [pairs, 2]."""
+        return self.columns["near"].reshape(-1, 2)
 
     def example(self, row: int, start: int = 0, stop: int | None = None) -> Example:
         """The row's example, or its tokens from `start` to before `stop`."""
@@ -122,7 +122,7 @@ class StoreWriter:
         """Close it, find the rows that are almost the same, and give it to read."""
         self._notes.paths = list(self._paths)
         columns = self._columns.finish()
-        self._notes.near = find_near(columns, self._notes.sources)
+        self._columns.add(columns, "near", find_near(columns, self._notes.sources).reshape(-1))
         self._notes.entries = {name: len(column) for name, column in columns.items()}
         if self._folder is not None:
             # Last, so that a folder with notes is whole.
@@ -168,5 +168,4 @@ def _load(data: dict[str, Any]) -> Notes:
     if data["format"] != FORMAT:
         raise ValueError("another version")
     problems = [Problem(*entry) for entry in data["problems"]]
-    near = [tuple(pair) for pair in data["near"]]
-    return Notes(data["entries"], data["paths"], data["sources"], problems, data["row_ids"], near)
+    return Notes(data["entries"], data["paths"], data["sources"], problems, data["row_ids"])
