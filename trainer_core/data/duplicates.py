@@ -92,13 +92,14 @@ def near_duplicates(minima: U8, hashes: U64, rows: I64, read: Callable[[int], by
     """
     rows = np.delete(rows, exact_duplicates(hashes[rows])[:, 0])
     earlier, common = _likeliest(minima, rows)
-    likely = np.flatnonzero(common >= LIKELY)
-    pairs = np.stack([rows[likely], earlier[likely]], axis=1)
     shingles = lru_cache(maxsize=2 * NEIGHBOURS)(lambda row: _shingle_set(read(row)))
-    alike = common[likely] >= CERTAIN
-    for number, (row, other) in enumerate(pairs[:COMPARED].tolist()):
-        alike[number] = _similarity(shingles(row), shingles(other)) >= THRESHOLD
-    found: I64 = pairs[alike]
+    alike = common >= CERTAIN
+    for place in np.flatnonzero(common >= LIKELY)[:COMPARED].tolist():
+        one, other = shingles(int(rows[place])), shingles(int(earlier[place]))
+        alike[place] = _similarity(one, other) >= THRESHOLD
+    found = np.empty((np.count_nonzero(alike), 2), np.int64)
+    found[:, 0] = rows[alike]
+    found[:, 1] = earlier[alike]
     return found
 
 

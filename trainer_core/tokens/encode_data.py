@@ -106,8 +106,8 @@ def _near(sources: list[OpenSource], columns: Columns, firsts: list[int]) -> Arr
     """Pairs of usable rows that say almost the same."""
     texts = Texts(sources, firsts)
     minima = columns["minima"].reshape(-1, MINIMA)
-    rows = np.flatnonzero(columns["problem"] == 0)
-    return near_duplicates(minima, columns["text"], rows, texts.compared)
+    usable = np.flatnonzero(columns["problem"] == 0)
+    return near_duplicates(minima, columns["text"], usable, texts.compared)
 
 
 def _work(data: DataSection, source: OpenSource, limit: int | None) -> Iterator[Work]:
