@@ -1,11 +1,12 @@
 """What packing buys on a CPU: tokens a second against padded batches, at equal tokens a step.
 
-    python benchmarks/packing.py GSM8K_JSONL [--steps 12] [--pairs 3] [--model FOLDER]
+    python benchmarks/packing.py GSM8K_JSONL [--length 2048] [--steps 12] [--pairs 3]
+                                 [--model FOLDER]
 
-Rows of the file through the model's own tokenizer and template, at most 512 tokens each. Both sides
-train the same LoRA adapter (forward, backward, AdamW) on batches of about 2,048 tokens: padded, as
-many random examples as have that many tokens; packed, four rows of 512. Sides are interleaved.
-Prints the fill rate, the ratio, and how far packed logits are from separate ones.
+Rows of the file through the model's own tokenizer and template. Both sides train the same LoRA
+adapter (forward, backward, AdamW) on batches of about 2,048 tokens: padded, as many random examples
+as have that many tokens; packed, rows of LENGTH. Sides are interleaved. Prints the fill rate, the
+ratio, and how far packed logits are from separate ones.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-LENGTH, ROWS = 512, 4
+BATCH = 2048  # tokens
 
 
 def main() -> None:
@@ -26,6 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("rows")
     parser.add_argument("--model", default=str(ROOT / "configs" / "demo" / "base"))
+    parser.add_argument("--length", type=int, default=2048)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--pairs", type=int, default=3)
     options = parser.parse_args()
@@ -34,32 +36,36 @@ def main() -> None:
 
     from trainer_core.config.load import load_config
     from trainer_core.engine import transformers_backend as backend
-    from trainer_core.engine.attention import packing_difference
+    from trainer_core.engine.attention import attend_by_example, packing_difference
     from trainer_core.engine.batches import collator, to_dataset
     from trainer_core.tokens.look import look
     from trainer_core.tokens.packing import fill_rate, pack
 
     settings = [f"model.base={options.model}", f"data.train={options.rows}"]
-    settings += [f"model.max_length={LENGTH}", "data.split.fractions=[1.0]"]
+    length = options.length
+    settings += [f"model.max_length={length}", "data.split.fractions=[1.0]"]
     config = load_config(None, settings).config
     prepared = look(config)
     examples = prepared.splits["train"]
     began = time.monotonic()
-    bins = pack(examples.lengths, LENGTH)
-    seconds, filled = time.monotonic() - began, fill_rate(examples.lengths, bins, LENGTH)
+    bins = pack(examples.lengths, length)
+    seconds, filled = time.monotonic() - began, fill_rate(examples.lengths, bins, length)
     print(f"{len(examples):,} examples in {len(bins):,} rows, {filled:.2%} filled, {seconds:.2f} s")
     model = backend.load(Path(options.model), config, torch.float32)
+    attend_by_example(model)
     print(f"packed against separate logits: they differ by {packing_difference(model):.1e}")
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 1e-4)
     draw = np.random.default_rng(0)
     padded, packed = to_dataset(examples), to_dataset(examples, bins)
-    count = round(ROWS * LENGTH * 0.99 / float(examples.lengths.mean()))
+    count = round(BATCH * filled / float(examples.lengths.mean()))
 
     def padded_batch() -> dict[str, Any]:
         return collator("off", 0)([padded[int(i)] for i in draw.integers(0, len(padded), count)])
 
     def packed_batch() -> dict[str, Any]:
-        return collator("pack", 0)([packed[int(i)] for i in draw.integers(0, len(packed), ROWS)])
+        return collator("pack", 0)(
+            [packed[int(i)] for i in draw.integers(0, len(packed), BATCH // length)]
+        )
 
     def rate(batches: list[dict[str, Any]], tokens: int) -> float:
         start = time.monotonic()

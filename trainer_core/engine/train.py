@@ -112,7 +112,7 @@ def _train(
 
     from trainer_core.engine.adapter import save_adapter
     from trainer_core.engine.answers import answer_prompts
-    from trainer_core.engine.attention import require_packing
+    from trainer_core.engine.attention import attend_by_example, require_packing
     from trainer_core.engine.batches import collator, to_dataset
     from trainer_core.engine.loop import Loop, loop_config
 
@@ -130,6 +130,7 @@ def _train(
             recorder.record(Samples(when=when, step=step, answers=answers))
 
     if training.packing != "off":
+        attend_by_example(model)
         difference = require_packing(model, run.config.model.backend)
         log.info("packed examples do not see one another (logits differ by %.1e)", difference)
     if resume_from is None:
