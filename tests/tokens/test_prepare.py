@@ -2,14 +2,18 @@
 
 import json
 import os
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from trainer_core.config.data_section import DataSection
 from trainer_core.data.problems import UNUSABLE
+from trainer_core.data.row_view import MAX_TOKENS
 from trainer_core.errors import UserError
 from trainer_core.tokens import cache, pool
 from trainer_core.tokens.encode_chunk import EncoderSetup
@@ -249,6 +253,47 @@ def test_nothing_is_left_behind_when_it_is_ended(tmp_path: Path, setup: EncoderS
     with pytest.raises(KeyboardInterrupt):
         prepare(data(file), setup, 128, seed=1, progress=end)
     assert list(cache.cache_folder().iterdir()) == []
+
+
+PASS = """
+import sys
+from pathlib import Path
+from trainer_core.config.data_section import DataSection
+from trainer_core.tokens import pool
+from trainer_core.tokens.encode_chunk import EncoderSetup
+from trainer_core.tokens.prepare import prepare
+pool.HEAD = 1
+setup = EncoderSetup(Path(sys.argv[2]), None, "demo", "all")
+prepare(DataSection.model_validate({"train": sys.argv[1]}), setup, 128, seed=1, workers=2)
+"""
+
+
+def test_a_killed_pass_takes_its_processes_along_and_its_tokens_later(
+    tmp_path: Path, setup: EncoderSetup
+) -> None:
+    file = write(tmp_path / "rows.jsonl", GOOD * 10_000)
+    parent = psutil.Popen([sys.executable, "-c", PASS, str(file), str(setup.base)])
+    deadline = time.monotonic() + 60
+    while len(children := parent.children(recursive=True)) < 3:  # two, and Python's own tracker
+        assert parent.is_running()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert not alive
+    (left,) = cache.cache_folder().iterdir()
+    assert left.suffix == ".part"
+    prepare(data(write(tmp_path / "other.jsonl", GOOD)), setup, 128, seed=1)
+    assert not left.exists()
+
+
+def test_of_a_very_long_row_the_beginning_is_shown(tmp_path: Path, setup: EncoderSetup) -> None:
+    long = {"question": "Count.", "answer": " 1" * MAX_TOKENS}
+    prepared = prepare(data(write(tmp_path / "a.jsonl", [long, *GOOD])), setup, None, seed=1)
+    view = prepared.view("train", 0)
+    assert len(view.tokens) == MAX_TOKENS
+    assert view.left_out == prepared.report.split("train").lengths.max - MAX_TOKENS > 0
 
 
 def test_kinds_that_stop_are_known() -> None:
