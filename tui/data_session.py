@@ -8,17 +8,19 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
 from trainer_core.config.data_section import SplitName
+from trainer_core.data.formats import LOOKED_AT, Detection, detect
 from trainer_core.data.pages import Pages
 from trainer_core.data.questions import Overview
 from trainer_core.data.row_view import RowView, ShownTurn, shortened
 from trainer_core.data.rows import Row
 from trainer_core.data.sources import open_source
-from trainer_core.errors import BackpropError
+from trainer_core.errors import BackpropError, UserError
 from trainer_core.runs.events import Failed, Progress
 from trainer_core.worker.previews import Preview
 from tui.opened_data import OpenedData, opened_data
@@ -64,6 +66,7 @@ class DataSession:
         self.opened: OpenedData | None = None
         self.overview: Overview | None = None
         self.pages: Pages | None = None
+        self.detection: Detection | None = None
         self.progress: Progress | None = None
         self.problem = ""
         self._watcher = watcher
@@ -124,8 +127,10 @@ class DataSession:
             self.opened = opened_data(self.what)
             if self.opened.source.hub is None:
                 pages = Pages(open_source(self.opened.source))
-                pages.rows(0, 1)
+                first = pages.rows(0, LOOKED_AT)
                 self.pages = pages
+                with suppress(UserError):  # the worker says it better
+                    self.detection = detect(first, self.opened.source.columns)
             self._tell(self._watcher.session_changed)
             preview = Preview(self.opened.config)
         except (BackpropError, OSError) as error:
@@ -150,7 +155,8 @@ class DataSession:
                 pages.find_more()
             number = min(place.index, max(0, pages.known - 1)) if pages else place.index
             if preview is not None and self._wanted is place:
-                answer = preview.place(number)
+                known = pages.place(number) if pages and pages.known else ()
+                answer = preview.place(number, *known)
                 answer.add_done_callback(partial(self._answered, place))
                 wait([answer], PATIENCE_SECONDS)
                 if answer.done() and not answer.exception():

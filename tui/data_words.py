@@ -13,12 +13,14 @@ def source_words(session: DataSession) -> str:
     model = "  (no model: rows only)" if opened is not None and not opened.has_model else ""
     if session.problem:
         found = f"! {one_line(session.problem)}"
-    elif overview is None or not overview.report.sources:
-        found = "as read"
-    else:
+    elif overview is not None and overview.report.sources:
         first, *more = overview.report.sources
         others = f" (and {len(more)} more)" if more else ""
         found = f"{one_line(first.format)}{others}: {one_line(first.why)}"
+    elif session.detection is not None:
+        found = f"{one_line(session.detection.format)}: {one_line(session.detection.why)}"
+    else:
+        found = ""
     return f"{name}{model}  {found}"
 
 

@@ -99,6 +99,7 @@ async def test_tokens_come_before_all_rows_are_prepared(
         app.open_data(str(config))
         await until(lambda: "⟨|im_start|⟩user⏎" in screen_text(app), "the tokens")
         assert "as read" in place(app)
+        assert "question and answer: the rows have" in text_of(app, "#source")
         await pilot.press("j", "j")
         await until(lambda: "It·is·2." in screen_text(app), "the third row's tokens")
         assert "▌ trained" in screen_text(app)

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from trainer_core.data.sources.jsonl import LineRange
 from trainer_core.errors import BackpropError
 from trainer_core.runs.control import MAX_QUESTIONS, Control, Question
 from trainer_core.runs.events import Failed, Reply
@@ -78,6 +79,8 @@ def test_rows_come_before_all_are_prepared_and_are_the_same_afterwards(
     preview = Preview(config)
     report = preview.report()
     early = [preview.place(row).result(60) for row in (0, 7, 12, 35)]
+    chunk = LineRange(str(tmp_path / "rows.jsonl"), 0, 1 << 20, 1)
+    assert preview.place(35, chunk, 35).result(60) == early[-1]
     with pytest.raises(BackpropError, match="no such row"):
         preview.place(36).result(60)
     assert not report.done()

@@ -7,13 +7,11 @@ from itertools import islice
 from trainer_core.config.data_section import DataSection, DataSource, SplitName
 from trainer_core.data.checks import check
 from trainer_core.data.conversations import Conversation
-from trainer_core.data.formats import Detection, detect, reader
+from trainer_core.data.formats import LOOKED_AT, Detection, detect, reader
 from trainer_core.data.problems import RowError
 from trainer_core.data.rows import Source, rows_of
 from trainer_core.data.sources import open_source
 from trainer_core.errors import UserError
-
-DETECTED_ROWS = 100
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ def open_sources(data: DataSection) -> list[OpenSource]:
     opened = []
     for split, given in named:
         source = open_source(given)
-        detection = detect(rows_of(source, DETECTED_ROWS), given.columns)
+        detection = detect(rows_of(source, LOOKED_AT), given.columns)
         opened.append(OpenSource(given, source, split, detection))
     return opened
 
@@ -46,7 +44,7 @@ def first_conversations(data: DataSection, source: OpenSource) -> Iterator[Conve
     """What the first rows say: a quick look before anything starts. Raises UserError as the whole
     would for those rows."""
     read = reader(source.detection)
-    for row in islice(rows_of(source.source), DETECTED_ROWS):
+    for row in islice(rows_of(source.source), LOOKED_AT):
         try:
             conversation = read(row)
             check(conversation)

@@ -61,6 +61,13 @@ class Pages:
                 return row_of(place, number - self._firsts[chunk])
             return self._rows_of(chunk)[number - self._firsts[chunk]]
 
+    def place(self, number: int) -> tuple[Chunk | None, int]:
+        """The chunk with a row that was found, and the row's index in it; None for a chunk that can
+        only be had by reading from the beginning."""
+        with self._lock:
+            chunk = bisect_right(self._firsts, number) - 1
+            return self._places[chunk], number - self._firsts[chunk]
+
     def find_more(self) -> None:
         """Find one more chunk; `known` rows are then within reach, all of them once `complete`.
 

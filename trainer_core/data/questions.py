@@ -6,6 +6,8 @@ from pydantic import BaseModel, Field, TypeAdapter
 
 from trainer_core.config.data_section import SplitName
 from trainer_core.data.report import DataReport
+from trainer_core.data.sources.jsonl import LineRange
+from trainer_core.data.sources.parquet import RowGroupPart
 
 Index = Annotated[int, Field(ge=0)]
 
@@ -25,10 +27,13 @@ class AskRow(BaseModel):
 
 
 class AskPlace(BaseModel):
-    """A row by its number over the rows as read; answered with a RowView of where it is."""
+    """A row by its number over the rows as read; answered with a RowView of where it is. Before all
+    rows were read, `chunk` and the row's `index` in it save finding it from the beginning."""
 
     about: Literal["place"] = "place"
     row: Index
+    chunk: LineRange | RowGroupPart | None = None
+    index: Index = 0
 
 
 class AskSearch(BaseModel):

@@ -139,7 +139,7 @@ class Answering:
             if prepared is not None:
                 self._say(number, _answer(prepared, asked))
             elif rows is not None and isinstance(asked, AskPlace):
-                self._say(number, rows.view(asked.row))
+                self._say(number, rows.view(asked.row, asked.chunk, asked.index))
             else:
                 self._say(number, error=problem)
         except IndexError:

@@ -11,7 +11,7 @@ from trainer_core.data.opening import OpenSource, first_conversations, open_sour
 from trainer_core.data.pages import Pages
 from trainer_core.data.problems import RowError
 from trainer_core.data.row_view import MAX_TOKENS, RowView, ShownToken, ShownTurn, shortened
-from trainer_core.data.rows import Row
+from trainer_core.data.rows import Chunk, Row, row_of
 from trainer_core.data.sources.several import Held
 from trainer_core.tokens.encode_chunk import EncoderSetup, ReadingSetup, encode_chunk
 from trainer_core.tokens.examples import Encoder, Example
@@ -78,9 +78,12 @@ class RowsAsRead:
         if self._encoder is not None and self._encoder.template is not None:
             try_template(self._encoder.tokenizer, list(first_conversations(data, source)))
 
-    def view(self, number: int) -> RowView:
-        """A row by its number over the rows as read, from 0. Raises IndexError, UserError."""
-        row = self._pages.row(number)
+    def view(self, number: int, chunk: Chunk | None = None, index: int = 0) -> RowView:
+        """A row by its number over the rows as read, from 0, or by its index in a chunk.
+
+        Raises IndexError, UserError.
+        """
+        row = row_of(chunk, index) if chunk is not None else self._pages.row(number)
         if row is None:
             raise IndexError(number)
         short = len(str(row.data)) <= LONG

@@ -11,6 +11,9 @@ from pydantic import BaseModel
 from trainer_core.config.data_section import SplitName
 from trainer_core.data.questions import AskPlace, AskReport, AskRow, AskSearch, Found, Overview
 from trainer_core.data.row_view import RowView
+from trainer_core.data.rows import Chunk
+from trainer_core.data.sources.jsonl import LineRange
+from trainer_core.data.sources.parquet import RowGroupPart
 from trainer_core.errors import BackpropError
 from trainer_core.files import remove_folder
 from trainer_core.runs.folder import RunFolder
@@ -50,9 +53,12 @@ class Preview:
         """A row of a split."""
         return self._ask(AskRow(split=split, index=index), RowView.model_validate)
 
-    def place(self, row: int) -> "Future[RowView]":
-        """A row by its number over the rows as read."""
-        return self._ask(AskPlace(row=row), RowView.model_validate)
+    def place(self, row: int, chunk: Chunk | None = None, index: int = 0) -> "Future[RowView]":
+        """A row by its number over the rows as read; a known `chunk` and the `index` in it make it
+        quick before all were read."""
+        if not isinstance(chunk, LineRange | RowGroupPart):
+            chunk, index = None, 0
+        return self._ask(AskPlace(row=row, chunk=chunk, index=index), RowView.model_validate)
 
     def search(self, split: SplitName, text: str, start: int) -> "Future[int | None]":
         """The first row from `start` on that holds `text`; None if there is none."""
