@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from textual.app import App
 from textual.binding import Binding
+from textual.events import Key
 from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.theme import Theme
@@ -22,6 +23,7 @@ from tui.plain import AsciiFilter, shows_unicode
 from tui.screens.later import LaterScreen
 from tui.screens.runs import RunsScreen
 from tui.themes import DEFAULT, chosen_theme, load_themes, remember_theme
+from tui.widgets.ask_line import AskLine
 from tui.widgets.top_bar import PAGES
 
 
@@ -103,6 +105,11 @@ class BackpropApp(App[None]):
             self.open_run(self.followed)
         elif self.data:
             self.open_data(self.data)
+
+    def on_key(self, event: Key) -> None:
+        """A key that nobody else took."""
+        if isinstance(self.focused, AskLine):
+            self.focused.take(event)
 
     def open_run(self, folder: RunFolder) -> None:
         """Show a run on the Train screen."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -159,6 +160,19 @@ async def test_held_keys_end_at_the_row_that_was_meant(config: Path) -> None:
         await pilot.press(*"jjjjjjjjjjjjjjjkkkk")
         await until(lambda: "row 12 of 36" in place(app), "the number")
         await until(lambda: "What is 11?" in screen_text(app), "the row")
+
+
+async def test_keys_typed_in_one_go_are_all_taken(config: Path) -> None:
+    async with showing(config) as (app, _):
+        for key, character in [("colon", ":"), ("2", "2"), ("0", "0"), ("enter", "\r")]:
+            app.post_message(Key(key, character))  # nobody waits for the focus in between
+        await until(lambda: "row 20 of 36" in place(app), "the row")
+        await until(lambda: "What is 19?" in screen_text(app), "what it says")
+        for number in (30, 31):  # the second search replaces the first
+            for character in f"/is {number}\r":
+                key = {"/": "slash", " ": "space", "\r": "enter"}.get(character, character)
+                app.post_message(Key(key, character))
+            await until(lambda row=number + 1: f"row {row} of 36" in place(app), "the row")
 
 
 async def test_search_goes_on_with_n(config: Path) -> None:

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 0.2
 # How long to wait for half-made tokens to be thrown away.
-END_SECONDS = 2.0
+END_SECONDS = 15.0
 
 
 def preview(folder: RunFolder, recorder: Recorder, control: Control) -> Finished:

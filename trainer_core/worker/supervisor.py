@@ -27,6 +27,8 @@ from trainer_core.worker.status_keeper import StatusKeeper
 ABORT_SECONDS = 3.0
 # How long a job that only answers its clients stays when the last of them is gone.
 LINGER_SECONDS = 10.0
+# How long it may take to end by itself: it throws away what is half made.
+ENDING_SECONDS = 20.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -104,7 +106,7 @@ class Supervisor:
         self._keeper.write_if_due()
         alone = self._server.seconds_alone()
         if self._kind in job.TEMPORARY and alone > LINGER_SECONDS:
-            ending = "stop" if alone < LINGER_SECONDS + ABORT_SECONDS else "abort"
+            ending = "stop" if alone < LINGER_SECONDS + ENDING_SECONDS else "abort"
             self._wish(Command(command=ending, reason="nobody is watching any more"))
         if self._abort_at is not None and time.monotonic() > self._abort_at:
             self._process.kill()
