@@ -43,6 +43,11 @@ def test_the_exit_status_says_whether_a_run_would_stop(cli: Cli) -> None:
     config.write_text(f"model: {{base: {BASE}}}\ndata: {{train: rows.jsonl, problems: skip}}\n")
     assert "without" not in cli.run("data", str(config)).stderr
     assert cli.run("data", str(config), "--list-files").stdout == f"{file}\n"
+    strict = ["--set", "data.problems=skip", "--set", "data.too_long=strict"]
+    done = cli.run("data", str(file), "--model", BASE, *strict, status=0)
+    strict += ["--set", "model.max_length=16"]
+    done = cli.run("data", str(file), "--model", BASE, *strict, status=1)
+    assert "too long: stops a run" in done.stdout
     done = cli.run("data", str(cli.folder / "none.jsonl"), status=2)
     assert "does not exist" in done.stderr
 

@@ -12,7 +12,6 @@ from trainer_core.cli.dashboard import open_dashboard
 from trainer_core.cli.data_report import first_and_last, report_lines, row_lines
 from trainer_core.config.load import dump_config
 from trainer_core.config.schema import RunConfig
-from trainer_core.data.problems import UNUSABLE
 from trainer_core.errors import EXIT_FAILED
 
 
@@ -42,7 +41,7 @@ def data(
 ) -> None:
     """Report on data: formats, splits, tokens, problems, and examples with what is trained.
 
-    Exit status 1 if data.problems: strict would stop a run.
+    Exit status 1 if a problem would stop a run.
     """
     from trainer_core.tokens.look import config_of, look
 
@@ -53,8 +52,6 @@ def data(
     if list_files:
         _list_files(config)
         return
-    stops = config.data.problems == "strict"
-    config.data.problems = "skip"  # a report lists them all
     prepared = look(config, progress=_progress)
     report = prepared.report
     shown = first_and_last(prepared, examples)
@@ -72,8 +69,7 @@ def data(
 
         for path, rows in write_splits(config.data, prepared, split_out):
             print(f"{path}: {rows:,} rows", file=sys.stderr)
-    found = [kind for kind in report.counts if strict or (stops and kind in UNUSABLE)]
-    if found:
+    if report.stops or (strict and report.counts):
         raise typer.Exit(EXIT_FAILED)
 
 

@@ -1,9 +1,9 @@
 """What can be wrong with a row: found by kind, listed by row, counted."""
 
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, get_args
 
+from trainer_core.config.data_section import DataSection
 from trainer_core.errors import UserError
 
 # What a row cannot be used with; `data.problems` says whether it stops or is dropped.
@@ -22,8 +22,24 @@ Unusable = Literal[
 Choosable = Literal["too long", "duplicate", "near duplicate", "in two splits"]
 Kind = Literal[Unusable, Choosable]
 UNUSABLE: tuple[str, ...] = get_args(Unusable)
+# The setting of each, and what takes the place of `strict` where all is only looked at.
+SETTINGS = {"too long": "too_long", "duplicate": "duplicates", "near duplicate": "near_duplicates"}
+_MILDER = {"too_long": "drop", "duplicates": "keep", "near_duplicates": "keep"}
 
 LISTED = 1000
+
+
+def stops(data: DataSection, kind: str) -> bool:
+    """Whether a problem of this kind stops a run."""
+    if kind in UNUSABLE:
+        return data.problems == "strict"
+    return kind in SETTINGS and getattr(data, SETTINGS[kind]) == "strict"
+
+
+def only_looked_at(data: DataSection) -> DataSection:
+    """The section with nothing in it that stops: for a look, which lists every problem."""
+    milder = {name: way for name, way in _MILDER.items() if getattr(data, name) == "strict"}
+    return data.model_copy(update={**milder, "problems": "skip"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +68,3 @@ class RowError(UserError):
     def problem(self, row: int = -1) -> Problem:
         """As an entry of the list."""
         return Problem(self.kind, self.where, self.message, row, self.hint)
-
-
-@dataclass
-class Problems:
-    """All problems by number, and the first of each kind in full."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    listed: list[Problem] = field(default_factory=list)
-
-    def add(self, problem: Problem) -> None:
-        """Count a problem; list it while there are not too many of its kind."""
-        self.counts[problem.kind] += 1
-        if self.counts[problem.kind] <= LISTED:
-            self.listed.append(problem)

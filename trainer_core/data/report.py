@@ -64,8 +64,10 @@ class DataReport(BaseModel):
     max_length: int | None = None
     too_long: Literal["drop", "truncate", "split", "strict"] = "drop"
     counts: dict[str, int] = {}
-    # What becomes of the rows with a kind of problem: dropped, kept, cut off…
+    # What becomes of the rows with a kind of problem: dropped, kept, cut off… In a report of a look
+    # only, `stops` are the kinds that were found and would stop a run.
     fates: dict[str, str] = {}
+    stops: list[str] = []
     problems: list[FoundProblem] = []
     seconds: float = 0.0
     cached: bool = False

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from trainer_core.config.load import LoadedConfig, load_config
 from trainer_core.config.schema import NO_MODEL, RunConfig
+from trainer_core.data.problems import only_looked_at, stops
 from trainer_core.errors import UserError
 from trainer_core.planning.facts import is_local, model_facts
 from trainer_core.planning.plan import plan_max_length
@@ -31,21 +32,26 @@ def config_of(what: str, model: str | None, overrides: list[str]) -> LoadedConfi
 
 
 def look(config: RunConfig, *, own_process: bool = True, progress: Progress = quiet) -> Prepared:
-    """Prepare the data exactly as training would. Raises UserError."""
+    """Prepare the data exactly as training would, but list what would stop a run. Raises UserError
+    where there is nothing to look at."""
     setup, max_length = _encoding(config)
-    return prepare(
-        config.data,
+    prepared = prepare(
+        only_looked_at(config.data),
         setup,
         max_length,
         config.training.seed,
         workers=usable_workers(config.data.workers, own_process=own_process),
         progress=progress,
     )
+    report = prepared.report
+    report.stops = [kind for kind in report.counts if stops(config.data, kind)]
+    report.fates |= dict.fromkeys(report.stops, "stops a run")
+    return prepared
 
 
 def look_at_rows(config: RunConfig) -> RowsAsRead:
     """The rows one by one, before all of them are prepared. Raises UserError."""
-    return RowsAsRead(config.data, *_encoding(config))
+    return RowsAsRead(only_looked_at(config.data), *_encoding(config))
 
 
 def _encoding(config: RunConfig) -> tuple[EncoderSetup | None, int | None]:

@@ -62,7 +62,6 @@ def _prepare(
 ) -> None:
     try:
         config = load_config(folder.config).config
-        config.data.problems = "skip"  # all are listed; none of them ends a look at the rows
         recorder.record(Stage(stage="tokenizing", detail=config.data.train[0].name))
         answering.know(rows=look_at_rows(config))
         answering.know(prepared=look(config, progress=_progress(recorder, control)))

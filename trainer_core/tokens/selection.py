@@ -10,14 +10,13 @@ import numpy.typing as npt
 from trainer_core.config.data_section import SPLITS, DataSection, SplitName
 from trainer_core.data.duplicates import exact_duplicates
 from trainer_core.data.leakage import leaks
-from trainer_core.data.problems import LISTED, Kind, Problem
+from trainer_core.data.problems import LISTED, SETTINGS, Kind, Problem, stops
 from trainer_core.data.splits import RowKeys, assign, weighted
 from trainer_core.errors import UserError
 from trainer_core.tokens.store import Store
 
 Rows = npt.NDArray[np.int64]
 Places = npt.NDArray[np.uint32]
-STRICT = {"too long": "too_long", "duplicate": "duplicates", "near duplicate": "near_duplicates"}
 
 
 @dataclass
@@ -233,9 +232,8 @@ def _windows(store: Store, rows: Rows, size: int) -> Rows:
 
 def _stop_if_strict(data: DataSection, selection: Selection) -> None:
     for problem in selection.problems:
-        setting = STRICT.get(problem.kind)
-        if setting is not None and getattr(data, setting) == "strict":
-            hint = f"Mend the row, or say what becomes of such rows: data.{setting}."
+        if stops(data, problem.kind):
+            setting = SETTINGS.get(problem.kind)
+            said = f"Mend the row, or say what becomes of such rows: data.{setting}."
+            hint = said if setting else problem.error().hint
             raise UserError(problem.message, where=problem.where, hint=hint)
-        if problem.kind == "too short" and data.problems == "strict":
-            raise problem.error()
