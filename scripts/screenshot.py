@@ -1,6 +1,7 @@
-"""The picture in the README, exported from the running dashboard.
+"""The pictures in the documentation, exported from the running dashboard.
 
 python scripts/screenshot.py RUN_FOLDER docs/train.svg
+python scripts/screenshot.py configs/demo/demo.yaml docs/data.svg j j j
 """
 
 import asyncio
@@ -11,14 +12,21 @@ from trainer_core.runs.folder import RunFolder
 from tui.app import BackpropApp
 
 
-async def main(run: Path, picture: Path) -> None:
-    """Open the dashboard on a run that has ended, wait until all is there, and export."""
-    app = BackpropApp(open_run=RunFolder(run.resolve()))
+async def main(what: Path, picture: Path, keys: list[str]) -> None:
+    """Open the dashboard on a run that has ended, or on data; wait until all is there, press the
+    keys, and export."""
+    run = RunFolder(what.resolve()) if what.is_dir() else None
+    app = BackpropApp(open_run=run, data="" if run else str(what))
     async with app.run_test(size=(120, 40)) as pilot:
+        if run is None:
+            app.open_data(str(what))
         for _ in range(40):
             await pilot.pause(0.1)
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause(0.5)
         picture.write_text(app.export_screenshot(title="backprop"), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]))
