@@ -8,6 +8,9 @@
 Anything else that escapes is our own bug.
 """
 
+import errno
+from pathlib import Path
+
 EXIT_FINISHED = 0
 EXIT_FAILED = 1
 EXIT_USER = 2
@@ -49,3 +52,12 @@ class StoppedError(BackpropError):
     """The user asked the job to end before its work was done."""
 
     exit_status = EXIT_STOPPED
+
+
+def no_room(error: OSError, folder: Path) -> BackpropError:
+    """What to say where nothing more can be written to a folder of the cache."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        what, way = f"the disk is full: {folder} has no room for more", "Make room there, or name"
+    else:
+        what, way = f"{folder} cannot be written: {error.strerror or error}", "Mend that, or name"
+    return BackpropError(what, hint=f"{way} another place in XDG_CACHE_HOME.")

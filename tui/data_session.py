@@ -82,6 +82,7 @@ class DataSession:
     def want(self, place: Place) -> None:
         """Get a row; what was wanted before and has not come yet is forgotten."""
         self._wanted = place
+        self._early = self._early if self._early == place else None
         if place.split is None and self.overview is None:
             self._in_thread(self._read, place)
         elif self._asked is None:
@@ -97,14 +98,13 @@ class DataSession:
         """Find the first row from `start` on that holds `text`; a search before it is forgotten."""
         self._searching += 1
         mine = self._searching
-        if start.split is None or self._preview is None:
+        if start.split is None and self.pages is not None:
             self._in_thread(self._search_as_read, text, start.index, mine)
-            return
-
-        def came(answer: "Future[int | None]") -> None:
-            self._tell(self._found, mine, answer.result() if not answer.exception() else None)
-
-        self._preview.search(start.split, text, start.index).add_done_callback(came)
+        elif self._preview is not None:
+            answer = self._preview.search(start.split or "train", text, start.index)
+            answer.add_done_callback(lambda found: self._tell(self._searched, mine, found))
+        else:
+            self._watcher.row_failed("there are no rows yet")
 
     def take_events(self, deadline: float) -> None:
         """What the worker says of its progress; for the screen's thread, until `deadline`."""
@@ -231,6 +231,13 @@ class DataSession:
         else:
             self.problem = self.problem or str(error)
         self._watcher.session_changed()
+
+    def _searched(self, mine: int, answer: "Future[int | None]") -> None:
+        error = answer.exception()
+        if error is None:
+            self._found(mine, answer.result())
+        elif mine == self._searching:
+            self._watcher.row_failed(str(error))
 
     def _found(self, mine: int, index: int | None) -> None:
         if mine == self._searching:

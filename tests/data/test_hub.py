@@ -59,6 +59,8 @@ REPOSITORIES: dict[str, dict[str, bytes]] = {
     "me/large": {"train.parquet": parquet(200_000), "train-2.jsonl": b"{nope"},
     "me/lines": {"train.jsonl.gz": gzip.compress(jsonl(ROWS)), "z.jsonl": b"never read"},
     "me/two": {"a.jsonl": jsonl(ROWS[:5]), "b.jsonl": jsonl(ROWS[5:9])},
+    "me/locked": {"train.parquet": b"", "test.jsonl.gz": b""},
+    "me/bare": {"README.md": b""},
     "me/script": {"load.py": b"import os"},
     "me/converted": {"load.py": b"import os"},
 }
@@ -71,12 +73,13 @@ CONVERTED: dict[str, dict[str, bytes]] = {
     }
 }
 CARDS: dict[str, Any] = {
+    "me/bare": {"configs": []},
     "me/two": {
         "configs": [
             {"config_name": "one", "data_files": [{"split": "train", "path": "a.jsonl"}]},
             {"config_name": "other", "data_files": "b.jsonl"},
         ]
-    }
+    },
 }
 
 
@@ -117,13 +120,16 @@ class Hub(BaseHTTPRequestHandler):
 
     def _tree(self, name: str, revision: str, folder: str) -> None:
         entries = [
-            {"type": "file", "path": file, "size": len(data), "oid": "0"}
+            {"type": "file", "path": file, "size": len(data) or 999, "oid": "0"}
             for file, data in files_of(name, revision).items()
             if file.rpartition("/")[0] == folder
         ]
         self._say(200, json.dumps(entries).encode(), {"Content-Type": "application/json"})
 
     def _file(self, name: str, revision: str, file: str) -> None:
+        if name == "me/locked":  # its files only
+            self._say(403, b"{}", {"X-Error-Code": "GatedRepo"})
+            return
         data = files_of(name, revision)[file]
         headers = {"X-Repo-Commit": revision, "ETag": f'"{hash(data):x}"'}
         if self.command == "GET":
@@ -257,6 +263,9 @@ def test_what_cannot_be_had(hub: str, tmp_path: Path) -> None:
         {"hub": "me/plain", "revision": "v9"},
         {"hub": "me/script"},
         {"hub": "me/two", "subset": "third"},
+        {"hub": "me/locked", "limit": 5},
+        {"hub": "me/locked", "split": "test", "limit": 5},
+        {"hub": "me/bare", "limit": 5},
     )
     words = (
         "the hub has no dataset me/none",
@@ -265,6 +274,9 @@ def test_what_cannot_be_had(hub: str, tmp_path: Path) -> None:
         "no revision 'v9'",
         "made by a script",
         "no subset 'third'. It has: one, other",
+        "the dataset me/locked is gated",
+        "the dataset me/locked is gated",
+        "no files that can be read here",
     )
     for answer, expected in zip(answers, words, strict=True):
         assert expected in answer["error"]

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainer_core.config.data_section import DataSource
 from trainer_core.data import pages
 from trainer_core.data.pages import Pages
 from trainer_core.data.rows import Chunk, Row
+from trainer_core.data.sources import open_source
 from trainer_core.data.sources.jsonl import JsonlFile, LineBlock, count_rows
 from trainer_core.errors import UserError
 
@@ -79,6 +81,26 @@ def test_forward_back_and_beyond_the_end(file: Path) -> None:
     assert numbers(found.rows(0, 2)) == [0, 1]
     assert found.rows(3000, 5) == []
     assert found.rows(5, 1)[0].line == 7  # blank lines are no rows, but they are lines
+
+
+def test_a_source_that_breaks_off_stays_broken(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("n\n" + "1\n" * 700 + '"never closed\n' + "1\n" * 9)
+    found = Pages(open_source(DataSource(path=str(file))))
+    assert len(found.rows(0, 500)) == 500
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"a\.csv:702"):
+            found.rows(600, 200)
+        assert not found.complete
+
+
+def test_a_mark_at_the_beginning_is_no_row(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b'\xef\xbb\xbf\n{"n": 0}\n{"n": 1}\n')
+    found = Pages(JsonlFile(str(file)))
+    assert [found.row(n).data["n"] for n in range(2)] == [0, 1]  # type: ignore[union-attr]
+    assert found.row(2) is None
+    assert numbers(found.rows(0, 9)) == [0, 1]
 
 
 def test_few_parsed_chunks_are_kept(file: Path) -> None:

@@ -155,6 +155,7 @@ def test_texts(tmp_path: Path) -> None:
         ("a.parquet", b"nothing of the kind", "not a Parquet file"),
         ("a.jsonl.gz", b"not gzip at all", "is not gzip, or is cut off"),
         ("a.jsonl.gz", gzip.compress(JSONL.encode())[:-30], "is not gzip, or is cut off"),
+        ("a.jsonl.gz", gzip.compress(JSONL.encode())[:15] + b"\xff" * 50, "is not gzip"),
         ("a.jsonl.zst", b"not zstd at all", "is not zstd, or is cut off"),
         ("a.bin", b"\x7fELF", "no known kind"),
     ],
@@ -287,6 +288,18 @@ def test_encrypted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cells(path=whole, encryption={"key_env": "DATA_KEY"}) == CELLS
     whole.write_bytes(b"\n".join(cipher.encrypt(line.encode()) for line in JSONL.splitlines()[:5]))
     assert cells(path=whole, encryption={"key_env": "DATA_KEY"}) == CELLS[:5]
+    inputs, answers = tmp_path / "in", tmp_path / "out"
+    for folder, text in ((inputs, "asked"), (answers, "said")):
+        folder.mkdir()
+        (folder / "x.txt").write_bytes(cipher.encrypt(text.encode()))
+    pairs = {"inputs": str(inputs), "answers": str(answers)}
+    (pair,) = cells(pairs=pairs, encryption={"key_env": "DATA_KEY"})
+    assert (pair["prompt"], pair["completion"]) == ("asked", "said")
+    table = tmp_path / "in.parquet"
+    token = cipher.encrypt(b"asked").decode()
+    pq.write_table(pa.table({"id": ["x"], "said": [token]}), table)
+    from_table = {**pairs, "inputs": str(table), "input_column": "said"}
+    assert cells(pairs=from_table, encryption={"key_env": "DATA_KEY"}) == [pair]
     with file.open("a") as more:
         more.write('{"question": "q", "answer": "in clear"}\n')
     assert rows(path=file, encryption=columns)[9].problem is not None
@@ -297,5 +310,6 @@ def test_encrypted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "holds no Fernet key" in refused(path=file, encryption=columns)
     monkeypatch.delenv("DATA_KEY")
     assert "DATA_KEY is not set" in refused(path=file, encryption=columns)
-    left = {path.name for path in tmp_path.iterdir()}
+    assert "DATA_KEY is not set" in refused(pairs=pairs, encryption={"key_env": "DATA_KEY"})
+    left = {path.name for path in tmp_path.iterdir()} - {"in", "out", "in.parquet"}
     assert left == {"a.jsonl", "b.jsonl.fernet"}

@@ -5,6 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import tokenizers
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from tokenizers.processors import TemplateProcessing
 
 from trainer_core.data.conversations import Conversation, Turn
 from trainer_core.errors import UserError
@@ -127,6 +131,30 @@ def test_without_a_template_bos_once_and_the_end_is_learnt(shared: Path) -> None
     assert not example.trained[0]
     assert "time." in trained_text(ours, example)
     assert "Once" not in trained_text(ours, example)
+
+
+@pytest.mark.parametrize("around", ["<s> $A </s>", "$A </s>", "<s> $A"])
+@pytest.mark.parametrize("words", range(1, 12))
+def test_short_answers_are_trained_whatever_the_tokenizer_puts_around(
+    tmp_path: Path, around: str, words: int
+) -> None:
+    backend = tokenizers.Tokenizer(
+        WordLevel({"<s>": 0, "</s>": 1, "a": 2, "yes": 3, "[UNK]": 4}, unk_token="[UNK]")
+    )
+    backend.pre_tokenizer = WhitespaceSplit()
+    backend.post_processor = TemplateProcessing(
+        single=around, special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+    backend.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text('{"eos_token": "</s>", "bos_token": "<s>"}')
+    prompt = " ".join(["a"] * words)
+    for answers in (1, 2, 5):
+        answer = " ".join(["yes"] * answers)
+        talk = Conversation("x:1", (Turn("user", prompt), Turn("assistant", answer)), pair=True)
+        example = encoder(tmp_path).encode(talk)
+        assert example.ids[example.trained].tolist() == [3] * answers + [1]
+        text = encoder(tmp_path).encode(Conversation("x:1", text=answer))
+        assert text.ids[text.trained].tolist()[-answers - 1 :] == [3] * answers + [1]
 
 
 def test_a_conversation_needs_a_template(shared: Path) -> None:

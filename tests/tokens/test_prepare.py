@@ -5,19 +5,20 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import psutil
 import pytest
 
 from trainer_core.config.data_section import DataSection
-from trainer_core.data.problems import UNUSABLE
+from trainer_core.data.problems import UNUSABLE, only_looked_at, stops
 from trainer_core.data.row_view import MAX_TOKENS
-from trainer_core.errors import UserError
-from trainer_core.tokens import cache, pool
+from trainer_core.errors import BackpropError, UserError
+from trainer_core.tokens import cache, columns, pool
 from trainer_core.tokens.encode_chunk import EncoderSetup
 from trainer_core.tokens.prepare import Prepared, prepare
+from trainer_core.tokens.split_out import write_splits
 
 GOOD = [{"question": f"What is {n} + {n}?", "answer": f"It is {n + n}."} for n in range(40)]
 
@@ -296,5 +297,92 @@ def test_of_a_very_long_row_the_beginning_is_shown(tmp_path: Path, setup: Encode
     assert view.left_out == prepared.report.split("train").lengths.max - MAX_TOKENS > 0
 
 
-def test_kinds_that_stop_are_known() -> None:
-    assert set(UNUSABLE) >= {"unreadable", "garbage", "nothing trained"}
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({"problems": "strict"}, "garbage"),
+        ({"too_long": "strict"}, "too long"),
+        ({"duplicates": "strict"}, "duplicate"),
+        ({"near_duplicates": "strict"}, "near duplicate"),
+    ],
+)
+def test_a_look_stops_at_nothing_that_would_stop_a_run(settings: dict[str, str], kind: str) -> None:
+    section = DataSection.model_validate({"train": "x", "problems": "skip", **settings})
+    assert stops(section, kind)
+    kinds = {*UNUSABLE, "too long", "duplicate", "near duplicate", "in two splits"}
+    assert not any(stops(only_looked_at(section), each) for each in kinds)
+
+
+def test_the_same_file_for_another_split_is_read_anew(tmp_path: Path, setup: EncoderSetup) -> None:
+    one, other = write(tmp_path / "a.jsonl", GOOD[:20]), write(tmp_path / "b.jsonl", GOOD[20:])
+    both = DataSection.model_validate({"train": [str(one), str(other)], "limit": 10})
+    assert prepare(both, setup, 128, seed=1).report.rows == 10
+    held = DataSection.model_validate({"train": str(one), "validation": str(other), "limit": 10})
+    prepared = prepare(held, setup, 128, seed=1)
+    assert (len(prepared.splits["train"]), len(prepared.splits["validation"])) == (10, 20)
+
+
+def test_copies_of_a_near_duplicate_go_with_it(tmp_path: Path, setup: EncoderSetup) -> None:
+    words = " ".join(f"word{n}" for n in range(60))
+    row, almost = ({"question": "Say it.", "answer": words + end} for end in (" one.", " two."))
+    train = write(tmp_path / "a.jsonl", [row, almost, almost, *GOOD])
+    held = write(tmp_path / "b.jsonl", [almost, almost])
+    section = data(train, near_duplicates="drop", split={"fractions": [1.0]})
+    assert len(prepare(section, setup, None, seed=1).splits["train"]) == 1 + len(GOOD)
+    section = DataSection.model_validate({"train": [str(train)], "validation": str(held)})
+    report = prepare(section, setup, None, seed=1).report
+    assert report.counts["in two splits"] == 2
+    section = DataSection.model_validate(
+        {"train": str(write(tmp_path / "c.jsonl", [row, *GOOD])), "validation": str(held)}
+    )
+    assert prepare(section, setup, None, seed=1).report.counts["in two splits"] == 2
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, setup: EncoderSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = write(tmp_path / "rows.jsonl", GOOD * 50)
+
+    def full(_: Path) -> BinaryIO:
+        return Path("/dev/full").open("wb")
+
+    monkeypatch.setattr(columns, "open_file", full)
+    with pytest.raises(BackpropError, match="the disk is full"):
+        prepare(data(rows), setup, 128, seed=1)
+    assert list(cache.cache_folder().iterdir()) == []
+    blocker = tmp_path / "no folder"
+    blocker.write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(blocker))
+    with pytest.raises(BackpropError, match="cannot be written"):
+        prepare(data(rows), setup, 128, seed=1)
+
+
+def test_only_the_last_answer_is_shown_as_trained(tmp_path: Path, demo: Path) -> None:
+    last = EncoderSetup(demo / "base", None, "demo", "last")
+    roles = ["user", "assistant"] * 2
+    talk = {"messages": [{"role": role, "content": f"{n}."} for n, role in enumerate(roles)]}
+    section = data(write(tmp_path / "a.jsonl", [talk] * 3), train_on="last")
+    view = prepare(section, last, 128, seed=1).view("train", 0)
+    assert [turn.trained for turn in view.turns] == [False, False, False, True]
+
+
+def test_odd_cells_are_written_and_odd_ids_are_followed(tmp_path: Path) -> None:
+    odd = [{**row, "id": f"{n} ", "note": "\ud800"} for n, row in enumerate(GOOD)]
+    section = data(write(tmp_path / "a.jsonl", odd), split={"fractions": [1.0]})
+    written = dict(write_splits(section, prepare(section, None, None, seed=1), tmp_path / "out"))
+    lines = (tmp_path / "out" / "train.jsonl").read_text().splitlines()
+    assert list(written.values()) == [len(GOOD)]
+    assert [json.loads(line) for line in lines] == odd
+    by_id = {"file": str(tmp_path / "s.csv"), "id": "id"}
+    for _ in range(2):
+        again = data(tmp_path / "a.jsonl", split=by_id)
+        assert prepare(again, None, None, seed=1).report.rows == len(GOOD)
+
+
+def test_nothing_encrypted_names_rows_in_clear() -> None:
+    secret = {"path": "a.jsonl", "encryption": {"key_env": "KEY", "columns": ["name"]}}
+    with pytest.raises(ValueError, match="in clear"):
+        DataSection.model_validate({"train": secret, "split": {"file": "s.csv", "id": "name"}})
+    DataSection.model_validate({"train": secret, "split": {"file": "s.csv", "id": "number"}})
+    with pytest.raises(ValueError, match="name the encrypted columns"):
+        DataSection.model_validate({"train": {"hub": "a/b", "encryption": {"key_env": "KEY"}}})

@@ -46,7 +46,9 @@ class EncryptionSection(Section):
         description="Name of the environment variable that holds the key; never the key itself."
     )
     columns: list[Text] | None = Field(
-        None, description="The encrypted columns, each cell a token; the whole file if not given."
+        None,
+        description="The encrypted columns, each cell a token; the whole file if not given, of "
+        "pairs each file.",
     )
 
 
@@ -87,6 +89,8 @@ class DataSource(Section):
             raise ValueError("name exactly one of path, hub and pairs")
         if self.hub is None and (self.subset or self.split or self.revision):
             raise ValueError("subset, split and revision are for a dataset on the hub")
+        if self.hub is not None and self.encryption and self.encryption.columns is None:
+            raise ValueError("of a dataset on the hub name the encrypted columns")
         return self
 
     @property
@@ -214,4 +218,18 @@ class DataSection(Section):
     def _one_way_to_split(self) -> "DataSection":
         if (self.validation or self.test) and (self.split.fractions or self.split.file):
             raise ValueError("name the files of the other splits or how to split, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_in_clear(self) -> "DataSection":
+        column = self.split.id if self.split.file else None
+        for source in self.train:
+            secret = source.encryption
+            if column is None:
+                break
+            if secret and source.pairs is None and column in (secret.columns or [column]):
+                raise ValueError(
+                    f"the split file would hold the encrypted {column!r} in clear: name another "
+                    "column in split.id"
+                )
         return self

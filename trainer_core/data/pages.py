@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from trainer_core.data.rows import Chunk, Row, Source, row_of
+from trainer_core.errors import UserError
 
 KEPT_CHUNKS = 4
 # A chunk that pickles to more than this holds rows, not just the place where they stand.
@@ -27,6 +28,7 @@ class Pages:
         self._places: list[Chunk | None] = []
         self._parsed: OrderedDict[int, list[Row]] = OrderedDict()
         self._lock = threading.RLock()
+        self._broken: UserError | None = None
         self.known = 0
         self.complete = False
 
@@ -74,7 +76,13 @@ class Pages:
         Raises UserError where the source cannot be read.
         """
         with self._lock:
-            counted = next(self._finding, None)
+            if self._broken is not None:
+                raise self._broken
+            try:
+                counted = next(self._finding, None)
+            except UserError as error:  # what was found before it stays
+                self._broken = error
+                raise
             if counted is None:
                 self.complete = True
                 return

@@ -1,4 +1,4 @@
-"""What can be asked of a dataset that was read to the end, and the answers, as they travel."""
+"""What can be asked of a dataset, and the answers, as they travel."""
 
 from typing import Annotated, Any, Literal
 

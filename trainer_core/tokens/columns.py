@@ -1,13 +1,19 @@
 """Numbers by the million, in columns: appended once, then read from the file without loading it."""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+
+
+def open_file(path: Path) -> BinaryIO:
+    """A column's file, to be appended to."""
+    return path.open("wb")
 
 
 class ColumnWriter:
@@ -18,10 +24,10 @@ class ColumnWriter:
         self._types = types
         self._folder = folder
         self._held: dict[str, list[Array]] = {name: [] for name in types}
-        self._files = {}
+        self._files: dict[str, BinaryIO] = {}
         if folder is not None:
             folder.mkdir(parents=True)
-            self._files = {name: (folder / f"{name}.bin").open("wb") for name in types}
+            self._files = {name: open_file(folder / f"{name}.bin") for name in types}
 
     def append(self, name: str, values: Array) -> None:
         """Add to the end of a column. Raises OSError when the disk is full."""
@@ -54,7 +60,8 @@ class ColumnWriter:
     def discard(self) -> None:
         """Leave nothing behind."""
         for file in self._files.values():
-            file.close()
+            with suppress(OSError):  # closing writes what is left, and the disk may be full
+                file.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 

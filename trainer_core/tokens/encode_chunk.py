@@ -128,7 +128,8 @@ def _row_ids(rows: list[Row], column: str | None) -> list[str]:
 
 
 def _id_text(value: Any, row: Row) -> str:
-    return str(value) if isinstance(value, str | int) else f"line {row.line}"
+    text = str(value).strip() if isinstance(value, str | int) else row.where
+    return text.encode("utf-8", "replace").decode()
 
 
 def _add_texts(

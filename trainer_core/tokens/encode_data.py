@@ -1,7 +1,6 @@
 """The one pass over the data: every row of every source read, checked and encoded, or taken from
 the cache."""
 
-import errno
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -18,7 +17,7 @@ from trainer_core.data.opening import OpenSource, first_conversations
 from trainer_core.data.problems import Problem
 from trainer_core.data.sources.files import content_fingerprint
 from trainer_core.data.sources.several import FirstRows
-from trainer_core.errors import BackpropError
+from trainer_core.errors import no_room
 from trainer_core.tokens import cache
 from trainer_core.tokens.columns import Array, Columns
 from trainer_core.tokens.encode_chunk import EncoderSetup, ReadingSetup
@@ -75,9 +74,10 @@ def _encode(
     if encoder is not None and encoder.template is not None:
         talks = [talk for source in sources for talk in first_conversations(data, source)]
         try_template(encoder.tokenizer, talks)
-    writer = StoreWriter(folder)
     left = data.limit
+    writer = None
     try:
+        writer = StoreWriter(folder)
         for source in sources:
             writer.begin_source()
             before = writer.rows
@@ -89,16 +89,11 @@ def _encode(
             if left is not None and source.split == "train":
                 left -= writer.rows - before
         return writer.finish(partial(_near, sources))
-    except OSError as error:
-        writer.discard()
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        raise BackpropError(
-            f"the disk is full: {cache.cache_folder()} has no room for the tokens",
-            hint="Make room there, or name another disk in XDG_CACHE_HOME.",
-        ) from None
-    except BaseException:
-        writer.discard()
+    except BaseException as error:
+        if writer is not None:
+            writer.discard()
+        if isinstance(error, OSError):
+            raise no_room(error, cache.cache_folder()) from None
         raise
 
 
@@ -135,7 +130,12 @@ def _facts(
     """All that decides what the pass yields."""
     return {
         "sources": [
-            [source.source.name, source.source.fingerprint(), asdict(source.detection)]
+            [
+                source.split,  # a limit is for train's rows only
+                source.source.name,
+                source.source.fingerprint(),
+                asdict(source.detection),
+            ]
             for source in sources
         ],
         "limit": data.limit,

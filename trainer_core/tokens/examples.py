@@ -55,7 +55,7 @@ class Encoder:
     ) -> None:
         self.tokenizer = tokenizer
         self._name = name
-        self._train_on = train_on
+        self.train_on = train_on
         source = tokenizer.template
         self.template = ChatTemplate(source, tokenizer) if source is not None else None
 
@@ -105,7 +105,7 @@ class Encoder:
 
     def _render(self, conversation: Conversation) -> tuple[str, Spans]:
         if self.template is not None:
-            return self.template.render_with_spans(conversation, self._train_on)
+            return self.template.render_with_spans(conversation, self.train_on)
         if conversation.text is not None:
             return conversation.text, [(0, len(conversation.text))]
         if not conversation.pair:
@@ -160,10 +160,14 @@ def _token_ranges(encoding: tokenizers.Encoding, spans: Spans) -> list[tuple[int
     """
 
     def place(token: int) -> tuple[int, int]:
-        # None for what the tokenizer puts around a text; it covers no character.
         return encoding.token_to_chars(token) or (0, 0)
 
-    tokens = range(len(encoding))
+    # What the tokenizer puts around a text covers no character: before it, that is place 0; behind
+    # it, places would fall.
+    count = len(encoding)
+    while count and encoding.token_to_chars(count - 1) is None:
+        count -= 1
+    tokens = range(count)
     ranges: list[tuple[int, int]] = []
     for start, end in spans:
         first = bisect_left(tokens, start + 1, key=lambda token: place(token)[1])

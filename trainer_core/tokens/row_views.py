@@ -20,6 +20,7 @@ from trainer_core.tokens.trial import try_template
 
 # A longer row is not encoded for a look at it alone: that could take seconds.
 LONG = 1 << 20  # characters
+LATER = "so long that its tokens are shown only when all rows are prepared"
 
 
 def view_of(
@@ -36,9 +37,12 @@ def view_of(
     except RowError:
         view.text = str(row.data)
         return shortened(view)
+    answers = [n for n, turn in enumerate(conversation.turns) if turn.role == "assistant"]
+    if encoder is not None and encoder.train_on == "last":
+        answers = answers[-1:]
     view.turns = [
-        ShownTurn(role=t.role, content=t.content, trained=t.trained and t.role == "assistant")
-        for t in conversation.turns
+        ShownTurn(role=turn.role, content=turn.content, trained=turn.trained and number in answers)
+        for number, turn in enumerate(conversation.turns)
     ]
     view.text = conversation.text or ""
     if encoder is not None:
@@ -95,4 +99,6 @@ class RowsAsRead:
         view = view_of(row, self._read, example, encoder, self._limit)
         view.index = view.row = number
         view.problems = [problem.message for problem in encoded.problems]
+        if self._encoder is not None and encoder is None:
+            view.problems.append(LATER)
         return view

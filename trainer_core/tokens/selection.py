@@ -137,7 +137,7 @@ def _same(
     numbers = np.flatnonzero(usable)
     exact = numbers[exact_duplicates(store.columns["text"][numbers])]
     del numbers
-    near = store.near[usable[store.near].all(axis=1)]
+    near = _with_copies(store.near[usable[store.near].all(axis=1)], exact)
 
     def says(how: str, pairs: Rows) -> Callable[[int], str]:
         return lambda n: f"says {how} as {store.where(pairs[n, 1])}"
@@ -149,6 +149,17 @@ def _same(
     if data.near_duplicates == "drop":
         usable[near[:, 0]] = False
     return near
+
+
+def _with_copies(near: Rows, exact: Rows) -> Rows:
+    """`near` and, for every exact copy of a row in it, the copy with that row's partner; rising."""
+    if not len(near):
+        return near
+    place = np.minimum(np.searchsorted(near[:, 0], exact[:, 1]), len(near) - 1)
+    copied = near[place, 0] == exact[:, 1]
+    copies = np.stack([exact[copied, 0], near[place[copied], 1]], axis=1)
+    every = np.concatenate([near, copies])
+    return every[np.argsort(every[:, 0], kind="stable")]
 
 
 def _leaks(

@@ -3,10 +3,20 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from trainer_core.config.data_section import SPLITS, DataSection
 from trainer_core.errors import UserError
 from trainer_core.tokens.prepare import Prepared
+
+
+def _line(cells: dict[str, Any]) -> str:
+    text = json.dumps(cells, ensure_ascii=False, default=str)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a character, which UTF-8 cannot hold
+        return json.dumps(cells, default=str)
+    return text
 
 
 def write_splits(data: DataSection, prepared: Prepared, folder: Path) -> Iterator[tuple[Path, int]]:
@@ -26,10 +36,14 @@ def write_splits(data: DataSection, prepared: Prepared, folder: Path) -> Iterato
         rows = prepared.raw_rows(name)
         part = paths[name].with_suffix(".part")
         count = 0
-        with part.open("w", encoding="utf-8") as file:
-            for row in rows:
-                file.write(json.dumps(row.data, ensure_ascii=False) + "\n")
-                count += 1
+        try:
+            with part.open("w", encoding="utf-8") as file:
+                for row in rows:
+                    file.write(_line(row.data) + "\n")
+                    count += 1
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
         if count:
             part.replace(paths[name])
             yield paths[name], count

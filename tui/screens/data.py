@@ -139,9 +139,7 @@ class DataScreen(Screen[None]):
             self._charted = None
         if self._session is not None and self._session.problem:
             self.row_failed(self._session.problem)
-        if self._session is not None:  # the same row, as it is known now
-            self._session.want(Place(self._split, self._index))
-        self._paint()
+        self._want(self._index)  # the same row, as it is known now
 
     def row_came(self, view: RowView, as_read: bool) -> None:
         """A row that was wanted."""
@@ -162,6 +160,7 @@ class DataScreen(Screen[None]):
 
     def row_failed(self, reason: str) -> None:
         """A row that cannot be had; said once, however often it is tried."""
+        self._searching = False
         if reason != self._complaint:
             self._complaint = reason
             self.notify(clean(reason), severity="error", timeout=10, markup=False)

@@ -33,14 +33,15 @@ def listed_files(given: DataSource) -> list[str]:
 
 
 def _open(given: DataSource) -> Source:
+    secret = given.encryption
+    key_env = secret.key_env if secret is not None and secret.columns is None else None
     if given.pairs is not None:
-        return PairedFolders(given.pairs)
+        return PairedFolders(given.pairs, key_env)
     if given.hub is not None:
         return HubDataset(given)
     paths = _paths(given.path or "")
-    whole = given.encryption is not None and given.encryption.columns is None
-    if whole and given.encryption is not None:
-        files: list[Source] = [decrypted_file(path, given.encryption.key_env) for path in paths]
+    if key_env is not None:
+        files: list[Source] = [decrypted_file(path, key_env) for path in paths]
     else:
         files = [open_file(path) for path in paths]
     return files[0] if len(files) == 1 else Several(given.path or "", tuple(files))

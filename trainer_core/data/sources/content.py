@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from trainer_core.data.sources.files import content_fingerprint, opened
 from trainer_core.errors import UserError
 
 COMPRESSED = (".gz", ".zst")
+# What reading a file raises that is damaged, or gone.
+UNREADABLE = (EOFError, OSError, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -70,5 +73,5 @@ def reading(content: Content) -> Iterator[IO[bytes]]:
     try:
         with content.open() as file:
             yield file
-    except (EOFError, OSError) as error:
+    except UNREADABLE as error:
         raise not_readable(content.path, error) from None

@@ -78,13 +78,14 @@ def decrypted_file(path: str, key_env: str) -> Source:
         )
 
     def decrypt() -> IO[bytes]:
-        return io.BytesIO(_file_text(path, key_env))
+        return io.BytesIO(decrypted_bytes(path, key_env))
 
     clear = Content(inner, decrypt, lambda: content_fingerprint(path))
     return source_of(clear, in_memory=True)
 
 
-def _file_text(path: str, key_env: str) -> bytes:
+def decrypted_bytes(path: str, key_env: str) -> bytes:
+    """What a file of one token, or of one token a line, says. Raises UserError."""
     from cryptography.fernet import InvalidToken
 
     cipher = _cipher(key_env)

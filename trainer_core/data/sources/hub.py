@@ -112,7 +112,7 @@ class HubDataset:
 
         card = getattr(info, "card_data", None)
         configs = (card.to_dict() if card is not None else {}).get("configs")
-        if not isinstance(configs, list):
+        if not isinstance(configs, list) or not configs:
             return {}
         wanted = self.given.subset
         chosen = [
@@ -152,42 +152,40 @@ class HubDataset:
     def _asked(self, ask: Any) -> Any:
         """What the hub answers, or one sentence on why it does not."""
         from httpx import HTTPError
+
+        from trainer_core.data.sources.hub_rows import RemoteError
+
+        try:
+            return ask()
+        except RemoteError as error:
+            raise self._sentence(error.__cause__ or error) from None
+        except (HTTPError, OSError, ValueError) as error:  # those of the client are among them
+            raise self._sentence(error) from None
+
+    def _sentence(self, error: BaseException) -> UserError:
         from huggingface_hub.errors import (
             GatedRepoError,
-            HfHubHTTPError,
-            LocalEntryNotFoundError,
             RepositoryNotFoundError,
             RevisionNotFoundError,
         )
 
-        try:
-            return ask()
-        except GatedRepoError:
-            raise UserError(
+        if isinstance(error, GatedRepoError):
+            return UserError(
                 f"the dataset {self.name} is gated",
                 hint="Ask for access on its page, and set HF_TOKEN.",
-            ) from None
-        except RevisionNotFoundError:
-            raise UserError(
-                f"the dataset {self.name} has no revision {self.given.revision!r}"
-            ) from None
-        except RepositoryNotFoundError:
-            raise UserError(
+            )
+        if isinstance(error, RevisionNotFoundError):
+            return UserError(f"the dataset {self.name} has no revision {self.given.revision!r}")
+        if isinstance(error, RepositoryNotFoundError):
+            return UserError(
                 f"the hub has no dataset {self.name} (or it is private)",
                 hint="Check its name, and HF_TOKEN if it is private. A file here needs its suffix.",
-            ) from None
-        except (
-            HfHubHTTPError,
-            HTTPError,
-            LocalEntryNotFoundError,
-            OSError,
-            ValueError,
-        ) as error:
-            reason = (str(error).strip().splitlines() or ["no answer"])[-1][:200]
-            raise UserError(
-                f"the dataset {self.name} cannot be had from the hub: {reason}",
-                hint="Check the connection, or download it and name the files.",
-            ) from None
+            )
+        reason = (str(error).strip().splitlines() or ["no answer"])[-1][:200]
+        return UserError(
+            f"the dataset {self.name} cannot be had from the hub: {reason}",
+            hint="Check the connection, or download it and name the files.",
+        )
 
 
 @dataclass(frozen=True)

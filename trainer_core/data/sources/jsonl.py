@@ -91,12 +91,13 @@ class LineRange:
             if line and not line.isspace()
         )
         found = next(islice(lines, index, None), None)
-        return _row(found[1].removeprefix(_BOM), self.path, found[0]) if found else None
+        return _row(found[1], self.path, found[0]) if found else None
 
     def _block(self) -> bytes:
         with opened(self.path) as file:
             file.seek(self.offset)
-            return file.read(self.length)
+            block = file.read(self.length)
+        return block.removeprefix(_BOM) if self.offset == 0 else block
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,7 @@ def count_rows(block: bytes) -> tuple[int, int]:
     """How many rows a block of whole lines holds, and how many lines, blank ones included."""
     lines = block.count(b"\n")
     rows = lines + (not block.endswith(b"\n"))
+    block = block.removeprefix(_BOM)
     if block[:1].isspace() or _MAYBE_BLANK.search(block):
         rows = sum(1 for line in block.split(b"\n") if line.strip())
     return rows, lines

@@ -1,7 +1,13 @@
 """Which kind of file a path is: by its suffix, and by its first bytes where that says nothing."""
 
 from trainer_core.data.rows import Source
-from trainer_core.data.sources.content import COMPRESSED, Content, content_of, not_readable
+from trainer_core.data.sources.content import (
+    COMPRESSED,
+    UNREADABLE,
+    Content,
+    content_of,
+    not_readable,
+)
 from trainer_core.data.sources.csv_file import CsvFile
 from trainer_core.data.sources.json_file import JsonFile
 from trainer_core.data.sources.jsonl import JsonlFile, JsonlStream
@@ -52,7 +58,7 @@ def _head(content: Content) -> bytes:
     try:
         with content.open() as file:
             return file.read(4096)
-    except (EOFError, OSError, ValueError) as error:
+    except (*UNREADABLE, ValueError) as error:
         raise not_readable(content.path, error) from None
 
 

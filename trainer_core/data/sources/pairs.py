@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer_core.config.data_section import PairsSection
-from trainer_core.data.rows import Chunk, Row, rows_of
+from trainer_core.data.rows import Chunk, Row, Source, rows_of
+from trainer_core.data.sources.encrypted import Decrypted, decrypted_bytes
 from trainer_core.data.sources.files import content_fingerprint, opened
 from trainer_core.data.sources.parquet import ParquetFile
 from trainer_core.data.sources.several import in_chunks
@@ -19,9 +20,11 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class PairedFolders:
-    """Rows of id, prompt and completion: one for each answer file, in the order of their names."""
+    """Rows of id, prompt and completion: one for each answer file, in the order of their names.
+    With `key_env`, inputs and answers are Fernet tokens."""
 
     pairs: PairsSection
+    key_env: str | None = None
 
     @property
     def name(self) -> str:
@@ -55,20 +58,39 @@ class PairedFolders:
         prompt = _read(pairs.prompt) if pairs.prompt else ""
         answers = _files(pairs.answers, pairs.answer_mask)
         if pairs.input_column is not None:
-            texts = _column(pairs, pairs.input_column)
+            texts = self._column(pairs.input_column)
             _same_names(set(texts), set(answers), pairs)
         else:
             inputs = _files(pairs.inputs, pairs.input_mask)
             _same_names(set(inputs), set(answers), pairs)
             texts = {}
         for name in sorted(answers):
-            text = texts[name] if texts else _read(inputs[name])
+            text = texts[name] if texts else _read(inputs[name], self.key_env)
             cells = {
                 "id": name,
                 "prompt": _with_prompt(prompt, text, pairs.placeholder),
-                "completion": _read(answers[name]),
+                "completion": _read(answers[name], self.key_env),
             }
             yield Row(answers[name], 1, cells)
+
+    def _column(self, column: str) -> dict[str, str]:
+        pairs = self.pairs
+        source: Source = ParquetFile(pairs.inputs)
+        if self.key_env is not None:
+            source = Decrypted(source, self.key_env, (column,))
+        texts: dict[str, str] = {}
+        for row in rows_of(source):
+            if row.problem is not None:
+                raise row.problem.error()
+            for wanted in (pairs.id_column, column):
+                if wanted not in row.data:
+                    raise UserError(
+                        f"no column {wanted!r}",
+                        where=pairs.inputs,
+                        hint=f"Columns: {', '.join(map(str, row.data))}.",
+                    )
+            texts[str(row.data[pairs.id_column])] = str(row.data[column])
+        return texts
 
 
 def _files(folder: str, mask: str) -> dict[str, str]:
@@ -94,20 +116,6 @@ def _files(folder: str, mask: str) -> dict[str, str]:
     return files
 
 
-def _column(pairs: PairsSection, column: str) -> dict[str, str]:
-    texts: dict[str, str] = {}
-    for row in rows_of(ParquetFile(pairs.inputs)):
-        for wanted in (pairs.id_column, column):
-            if wanted not in row.data:
-                raise UserError(
-                    f"no column {wanted!r}",
-                    where=pairs.inputs,
-                    hint=f"Columns: {', '.join(map(str, row.data))}.",
-                )
-        texts[str(row.data[pairs.id_column])] = str(row.data[column])
-    return texts
-
-
 def _same_names(inputs: set[str], answers: set[str], pairs: PairsSection) -> None:
     for names, what, where in (
         (answers - inputs, "answers without an input", pairs.answers),
@@ -122,9 +130,12 @@ def _same_names(inputs: set[str], answers: set[str], pairs: PairsSection) -> Non
             )
 
 
-def _read(path: str) -> str:
-    with opened(path) as file:
-        data = file.read()
+def _read(path: str, key_env: str | None = None) -> str:
+    if key_env is not None:
+        data = decrypted_bytes(path, key_env)
+    else:
+        with opened(path) as file:
+            data = file.read()
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
