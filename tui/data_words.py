@@ -27,7 +27,7 @@ def source_words(session: DataSession) -> str:
 def place_words(
     session: DataSession, split: SplitName | None, index: int, row: RowView | None, searching: bool
 ) -> str:
-    """The splits, or how far the preparation is; then the row, and how many problems there are."""
+    """The splits, or how far the preparation is; the row, how many problems there are, the line."""
     overview = session.overview
     if overview is not None:
         parts = [
@@ -42,10 +42,11 @@ def place_words(
         count = session.count(split)
         number = f"row {index + 1:,}" + (f" of {count:,}" if count else "")
         parts.append("finding the end…" if index == LAST else number)
-        parts.append(one_line(row.where.rsplit("/", 1)[-1], limit=40))
     problems = sum(overview.report.counts.values()) if overview is not None else 0
     parts.append(f"! {problems:,} problems (p)" if problems else "")
     parts.append("searching…" if searching else "")
+    if row is not None:  # last, for where there is no room for all
+        parts.append(one_line(row.where.rsplit("/", 1)[-1], limit=40))
     return "  ".join(part for part in parts if part)
 
 
