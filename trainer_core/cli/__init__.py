@@ -29,7 +29,7 @@ def main() -> None:
 def _application() -> "typer.Typer":
     import typer
 
-    from trainer_core.cli import attach, data, demo, runs, stop, train
+    from trainer_core.cli import attach, data, demo, doctor, runs, stop, train
     from trainer_core.cli.dashboard import open_dashboard
 
     application = typer.Typer(
@@ -57,7 +57,7 @@ def _application() -> "typer.Typer":
         elif context.invoked_subcommand is None:
             raise typer.Exit(open_dashboard(None, fps))
 
-    for module in (demo, train, data, runs, attach, stop):
+    for module in (demo, train, data, runs, attach, stop, doctor):
         name = module.__name__.rpartition(".")[2]
         application.command(name)(getattr(module, name))
     return application
