@@ -31,14 +31,15 @@ class Gauges(Static):
             self.update(text)
 
 
-def gauge_lines(sample: MachineSample, width: int) -> list[Text]:
-    """A line for each of CPU, RAM, disk, and lines for each GPU."""
+def gauge_lines(sample: MachineSample, width: int, whose: str = "this run") -> list[Text]:
+    """A line for each of CPU, RAM (and how much of it is that of `whose` process), disk, and lines
+    for each GPU."""
     ram = f"{size(sample.ram_used)} / {size(sample.ram_total)}"
     disk = f"{size(sample.disk_total - sample.disk_used)} free"
     lines = [
         bar("CPU", sample.cpu / 100, f"{sample.cpu:.0f} %", width),
         bar("RAM", sample.ram_used / max(1, sample.ram_total), ram, width),
-        Text(f"{'':<{LABEL}} of which this run {size(sample.process_ram)}"),
+        Text(f"{'':<{LABEL}} of which {whose} {size(sample.process_ram)}"),
         bar("Disk", sample.disk_used / max(1, sample.disk_total), disk, width),
     ]
     if not sample.gpus:
@@ -48,10 +49,10 @@ def gauge_lines(sample: MachineSample, width: int) -> list[Text]:
     return lines
 
 
-def short_lines(sample: MachineSample) -> list[Text]:
+def short_lines(sample: MachineSample, whose: str = "run") -> list[Text]:
     """The same in one line, and one for each GPU, where there is no room for bars."""
     ram = f"{size(sample.ram_used)} / {size(sample.ram_total)}"
-    first = f"CPU {sample.cpu:.0f} %   RAM {ram} (run {size(sample.process_ram)})"
+    first = f"CPU {sample.cpu:.0f} %   RAM {ram} ({whose} {size(sample.process_ram)})"
     if not sample.gpus:
         return [Text(f"{first}   GPU {one_line(sample.gpu_note) or 'n/a'}", no_wrap=True)]
     return [
