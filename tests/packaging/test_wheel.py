@@ -22,6 +22,7 @@ def test_the_wheel_alone_finds_what_ships(tmp_path: Path) -> None:
         "from trainer_core.config.load import load_config\n"
         f"assert trainer_core.__file__.startswith({str(target)!r}), trainer_core.__file__\n"
         f"assert str(shipped('configs')).startswith({str(target)!r})\n"
+        "assert (shipped('requirements') / 'cpu.txt').is_file()\n"
         "loaded = load_config(shipped('configs') / 'demo' / 'demo.yaml')\n"
         "from pathlib import Path\n"
         "assert (Path(loaded.config.model.base) / 'model.safetensors').is_file()\n"
