@@ -7,7 +7,7 @@ from textual.widgets.option_list import Option
 from trainer_core.hardware.doctor.finding import MARKS, Finding, Level, worst_first
 
 STYLES: dict[Level, str] = {
-    "problem": "bold red",
+    "problem": "bold white on red",
     "warning": "yellow",
     "note": "",
     "ok": "green",

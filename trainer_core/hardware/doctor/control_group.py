@@ -13,6 +13,8 @@ from pydantic import BaseModel
 from trainer_core.hardware.doctor.surroundings import Surroundings
 
 BASE = "sys/fs/cgroup"
+# Version 1 writes "no limit" as a number near 2^63, rounded to pages.
+NO_LIMIT = 1 << 60
 
 
 class Allowance(BaseModel):
@@ -63,12 +65,12 @@ def _upwards(base: str, path: str) -> Iterator[Path]:
 def _numbers(place: Surroundings, *files: str) -> list[int]:
     """What is written in the files; `max`, and no file, is no limit."""
     words = [(place.read(file) or "").strip() for file in files]
-    return [int(word) for word in words if word.isdigit()]
+    return [int(word) for word in words if word.isdecimal() and int(word) < NO_LIMIT]
 
 
 def _share(words: str | None) -> list[float]:
     """`quota period` in microseconds as cores."""
     parts = (words or "").split()
-    if len(parts) == 2 and all(part.isdigit() for part in parts) and int(parts[1]) > 0:
+    if len(parts) == 2 and all(part.isdecimal() for part in parts) and int(parts[1]) > 0:
         return [int(parts[0]) / int(parts[1])]
     return []

@@ -50,7 +50,7 @@ def _tmux(place: Surroundings) -> Iterator[Finding]:
             "tmux set -s set-clipboard on",
         )
     delay = server.get("escape-time", "")
-    if delay.isdigit() and int(delay) > ESCAPE_MS:
+    if delay.isdecimal() and int(delay) > ESCAPE_MS:
         yield note(
             AREA,
             f"tmux waits {delay} ms after Esc (escape-time).",
