@@ -20,7 +20,7 @@ GIB = 1 << 30
 
 
 def h100(used: int = 0, capability: tuple[int, int] = (9, 0)) -> Driver:
-    card = Gpu(index=0, name="NVIDIA H100", memory_used=used, memory_total=80 * GIB)
+    card = Gpu(index=0, name="NVIDIA H100", uuid="GPU-1", memory_used=used, memory_total=80 * GIB)
     return Driver(
         version="580.65.06", cuda=(13, 0), installed=1, gpus=[card], capabilities=[capability]
     )
@@ -90,8 +90,14 @@ def test_memory_that_others_use_is_said(tmp_path: Path) -> None:
 
 def test_a_gpu_that_fell_off_the_bus(tmp_path: Path) -> None:
     driver = h100()
-    driver.gpus[0].memory_total = None
+    driver.gpus[0] = Gpu(index=0, name="GPU")
     assert look(tmp_path, driver)[-1].level == "problem"
+
+
+def test_a_gpu_that_shares_the_memory_of_the_machine_is_fine(tmp_path: Path) -> None:
+    driver = h100()
+    driver.gpus[0] = Gpu(index=0, name="NVIDIA GB10", uuid="GPU-1")
+    assert look(tmp_path, driver)[-1].level == "ok"
 
 
 def test_gpus_that_a_variable_hides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

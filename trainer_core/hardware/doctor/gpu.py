@@ -114,20 +114,22 @@ def _gpu(
     gpu: Gpu, capability: tuple[int, int] | None, build: TorchBuild | None
 ) -> Iterator[Finding]:
     name = f"GPU {gpu.index}, {gpu.name},"
-    if gpu.memory_total is None or gpu.memory_used is None:
+    if not gpu.uuid:
         yield problem(
             AREA,
-            f"{name} does not say how much memory it has; it may have fallen off the bus.",
+            f"{name} does not answer; it may have fallen off the bus.",
             "See what NVIDIA's own tool says; often only a restart helps.",
             "nvidia-smi",
         )
         return
+    # A GPU that shares the machine's memory does not say how much it has.
+    memory = size(gpu.memory_total) if gpu.memory_total else "memory that NVML does not count"
     words = f" and compute capability {_dotted(capability)}" if capability else ""
-    yield ok(AREA, f"{name} has {size(gpu.memory_total)}{words}.")
-    if gpu.memory_used > BUSY_BYTES:
+    yield ok(AREA, f"{name} has {memory}{words}.")
+    if (gpu.memory_used or 0) > BUSY_BYTES:
         yield note(
             AREA,
-            f"{size(gpu.memory_used)} of GPU {gpu.index} are in use by others.",
+            f"{size(gpu.memory_used or 0)} of GPU {gpu.index} are in use by others.",
             "See who it is; a run has only the rest.",
             "nvidia-smi",
         )
