@@ -129,8 +129,8 @@ def _gpu(
     if (gpu.memory_used or 0) > BUSY_BYTES:
         yield note(
             AREA,
-            f"{size(gpu.memory_used or 0)} of GPU {gpu.index} are in use by others.",
-            "See who it is; a run has only the rest.",
+            f"{size(gpu.memory_used or 0)} of GPU {gpu.index} are in use already.",
+            "See by what; a new run has only the rest.",
             "nvidia-smi",
         )
     if capability is not None:
