@@ -14,10 +14,10 @@ def is_regex(mask: str) -> bool:
 def as_glob(regex: str) -> str | None:
     r"""The glob that fits what a simple regular expression does, as `*.txt` does for `.*\.txt$`;
     None for others. It must say how names begin, and how they end."""
-    whole = re.fullmatch(r"(?:\^|(?=\.\*))(.*?)(?:\$|(?<=\.\*)|(?<=\.\w{2})|(?<=\.\w{3}))", regex)
-    if whole is None:
-        return None
-    pieces = _PIECES.findall(whole[1])
-    if "".join(pieces) != whole[1]:
+    begins = regex.startswith(("^", ".*"))
+    ends = regex.endswith(("$", ".*")) or re.search(r"\\\.\w+$", regex)
+    body = regex.removeprefix("^").removesuffix("$")
+    pieces = _PIECES.findall(body)
+    if not (begins and ends) or "".join(pieces) != body:
         return None
     return "".join(_GLOBS.get(piece, piece.removeprefix("\\")) for piece in pieces)

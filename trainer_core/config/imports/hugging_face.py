@@ -344,5 +344,16 @@ TRAINER: Table = {
     "hub_model_id": _HUB,
     "hub_strategy": _HUB,
 }
-scheduler = word("training.scheduler", SCHEDULERS, OTHER_SCHEDULERS)
+_named_scheduler = word("training.scheduler", SCHEDULERS, OTHER_SCHEDULERS)
 optimizer = word("training.optimizer", OPTIMIZERS, OTHER_OPTIMIZERS)
+
+
+def scheduler(reading: Reading, keys: Keys, value: Any) -> None:
+    """How the rate falls. There, a constant rate has no warmup unless its name says so."""
+    _named_scheduler(reading, keys, value)
+    if str(value).strip().lower() != "constant" or reading.has("training.warmup_steps"):
+        return
+    if all(off(reading.value(*keys[:-1], name)) for name in ("warmup_steps", "warmup_ratio")):
+        reading.put("training.warmup_steps", 0, keys)
+    else:
+        reading.note(keys, "had no warmup there; here the rate rises over training.warmup_steps")
