@@ -82,6 +82,25 @@ def all_said() -> AllSaid:
     return missing
 
 
+@pytest.fixture
+def all_said_or_refused(folder: Path, all_said: AllSaid) -> Callable[[str], bool]:
+    """Whether a file can be loaded. If so, each of its keys was taken over or named; if not, a
+    line of it is to blame."""
+
+    def check(text: str) -> bool:
+        path = folder / "theirs.yaml"
+        path.write_text(text, encoding="utf-8")
+        try:
+            load_config(path)
+        except UserError as error:
+            assert re.match(rf"{re.escape(str(path))}:\d+: ", str(error)), (text, error)
+            return False
+        assert all_said(text, convert(parse_yaml(text, str(path)))) == [], text
+        return True
+
+    return check
+
+
 def _named(keys: Keys, said: str) -> bool:
     return re.search(rf" {re.escape('.'.join(map(str, keys)))}(?= )", said) is not None
 

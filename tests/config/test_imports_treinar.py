@@ -568,3 +568,17 @@ def test_a_share_of_an_epoch_is_no_number_of_steps(bring: Bring) -> None:
 def test_a_key_said_twice_in_two_ways_is_refused(refuse: Refuse) -> None:
     error = refuse(SECTIONS.replace("num_train_epochs: 2", "num_train_epochs: 2\n  epochs: 3"))
     assert (error.where[-3:], "training.epochs" in str(error)) == (":41", True)
+
+
+@pytest.mark.parametrize("text", SAMPLES, ids=NAMES)
+def test_whatever_a_key_says_it_is_taken_over_or_named(
+    all_said_or_refused: Callable[[str], bool], text: str
+) -> None:
+    lines = text.splitlines()
+    right = []
+    for number, line in enumerate(lines):
+        if key := re.match(r"[ -]*\w+:(?= )", line):
+            for value in ("true", "0", "2", "some-word", "{a: 1}"):
+                changed = [*lines[:number], f"{key[0]} {value}", *lines[number + 1 :]]
+                right.append(all_said_or_refused("\n".join(changed)))
+    assert len(right) > sum(right) > len(right) / 5

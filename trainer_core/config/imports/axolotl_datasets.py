@@ -12,6 +12,7 @@ from trainer_core.config.imports.reading import (
     read_with_others,
     settled,
     unsupported,
+    wanted,
 )
 from trainer_core.config.imports.values import blank, names, off, says_yes, text
 from trainer_core.config.yaml_file import Keys
@@ -50,9 +51,8 @@ _TURNS = unsupported("every answer is trained, or the last one (data.train_on: l
 def read_datasets(ours: str) -> Rule:
     """A list of data sources, for one split."""
 
+    @wanted
     def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        if off(value):
-            return
         if not isinstance(value, list):
             raise reading.refusal(keys, "should be a list of datasets", value)
         count = 0
@@ -151,10 +151,9 @@ def _columns(reading: Reading, item: dict[str, Any], at: Keys) -> dict[str, str]
     return {}
 
 
+@wanted
 def _mappings(reading: Reading, keys: Keys, value: Any) -> None:
     """Names inside of messages, of which two ways are known."""
-    if off(value):
-        return
     if value in _FORMS:
         reading.settle(keys)
     else:

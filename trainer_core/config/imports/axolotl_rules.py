@@ -3,7 +3,7 @@
 from typing import Any
 
 from trainer_core.config.imports.hugging_face import found, template
-from trainer_core.config.imports.reading import Reading, Rule, settled
+from trainer_core.config.imports.reading import Reading, Rule, given, settled, wanted
 from trainer_core.config.imports.values import blank, names, off, says_yes, text, yes_no
 from trainer_core.config.yaml_file import Keys
 
@@ -20,10 +20,9 @@ _TEMPLATES = {
 }
 
 
+@wanted
 def adapter(reading: Reading, keys: Keys, value: Any) -> None:
     """lora, qlora, or nothing."""
-    if off(value):
-        return
     if value not in ("lora", "qlora"):
         raise reading.refusal(keys, "should be lora or qlora, or empty", value)
     reading.put("training.method", "lora", keys)
@@ -35,9 +34,8 @@ def load_in(bits: int) -> Rule:
     """Bits of the base's weights: 4, or 8, or neither."""
     other = f"load_in_{12 - bits}bit"
 
+    @given
     def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        if blank(value):
-            return
         if reading.coerced(keys, value, yes_no):
             reading.put("model.quantization", f"{bits}bit", keys)
         elif says_yes(reading.value(other)) or reading.value("adapter") == "qlora":
@@ -56,20 +54,18 @@ def target_linear(reading: Reading, keys: Keys, value: Any) -> None:
         reading.settle(keys)
 
 
+@wanted
 def target_modules(reading: Reading, keys: Keys, value: Any) -> None:
     """Names of modules; beside all linear layers they add nothing."""
-    if off(value):
-        return
     if says_yes(reading.value("lora_target_linear")) or value == "all-linear":
         reading.settle(keys)
         return
     reading.put("lora.targets", reading.coerced(keys, value, names), keys)
 
 
+@given
 def packing(reading: Reading, keys: Keys, value: Any) -> None:
     """Several examples in a row, or a micro-batch as one."""
-    if blank(value):
-        return
     if says_yes(value):
         kind = "pack" if keys == ("sample_packing",) else "padding-free"
         reading.put("training.packing", kind, keys)
@@ -90,10 +86,9 @@ def chat_template(reading: Reading, keys: Keys, value: Any) -> None:
         template(_TEMPLATES)(reading, keys, value)
 
 
+@given
 def chat_template_jinja(reading: Reading, keys: Keys, value: Any) -> None:
     """A template, or the path of its file."""
-    if blank(value):
-        return
     template = reading.coerced(keys, value, text)
     if "{" in template or "\n" in template:
         reading.note(keys, "is a template; write it to a file, and name that in model.template")
@@ -101,10 +96,9 @@ def chat_template_jinja(reading: Reading, keys: Keys, value: Any) -> None:
         reading.put("model.template", found(reading, template), keys)
 
 
+@given
 def checkpointing(reading: Reading, keys: Keys, value: Any) -> None:
     """Whether activations are computed again; or kept in RAM."""
-    if blank(value):
-        return
     if value in ("unsloth", "offload", "offload_disk"):
         reading.put("training.gradient_checkpointing", "unsloth", keys)
         if value == "offload_disk":
@@ -149,7 +143,9 @@ def tracker(name: str) -> Rule:
     return rule
 
 
+@wanted
 def loftq(reading: Reading, keys: Keys, value: Any) -> None:
     """Settings of the adapter's start."""
-    if not off(value):
-        reading.put("lora.init", "loftq", keys)
+    if not isinstance(value, dict):
+        raise reading.refusal(keys, "should be a section with loftq_bits", value)
+    reading.put("lora.init", "loftq", keys)

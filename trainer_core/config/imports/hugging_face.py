@@ -10,6 +10,7 @@ from trainer_core.config.imports.reading import (
     Table,
     exists,
     expanded,
+    given,
     needs,
     put_folder,
     settled,
@@ -80,10 +81,9 @@ def max_steps(reading: Reading, keys: Keys, value: Any) -> None:
         reading.settle(keys)
 
 
+@given
 def epochs(reading: Reading, keys: Keys, value: Any) -> None:
     """Where there are steps too, they decide."""
-    if blank(value):
-        return
     if steps_there(reading):
         reading.note(keys, "has no say, since max_steps decides")
     else:
@@ -93,9 +93,8 @@ def epochs(reading: Reading, keys: Keys, value: Any) -> None:
 def steps_between(ours: str) -> Rule:
     """A number of steps, or a share of all."""
 
+    @given
     def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        if blank(value):
-            return
         steps = reading.coerced(keys, value, share)
         if 0 < steps < 1 and steps_there(reading):
             reading.put(ours, max(1, math.ceil(steps * steps_there(reading))), keys)
@@ -112,9 +111,10 @@ def steps_between(ours: str) -> Rule:
 def once_in_so_many(ours: str) -> Rule:
     """So many times an epoch."""
 
+    @given
     def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        if not blank(value):
-            reading.note(keys, f"counts times an epoch; {ours} counts steps, so it is auto here")
+        reading.coerced(keys, value, number)
+        reading.note(keys, f"counts times an epoch; {ours} counts steps, so it is auto here")
 
     return rule
 
@@ -133,10 +133,9 @@ def strategy(what: str, ours: str) -> Rule:
     return rule
 
 
+@given
 def warmup_ratio(reading: Reading, keys: Keys, value: Any) -> None:
     """A share of all steps, which are known only where max_steps is."""
-    if blank(value):
-        return
     ratio = reading.coerced(keys, value, share)
     given = reading.value("warmup_steps")
     if keys != ("warmup_steps",) and not off(given):
@@ -153,10 +152,9 @@ def warmup_ratio(reading: Reading, keys: Keys, value: Any) -> None:
         raise reading.refusal(keys, "should be a share below 1", value)
 
 
+@given
 def warmup_steps(reading: Reading, keys: Keys, value: Any) -> None:
     """A number of steps, in newer versions also a share of all; 0 where a share is given beside."""
-    if blank(value):
-        return
     steps = reading.coerced(keys, value, share)
     if 0 < steps < 1:
         warmup_ratio(reading, keys, value)
@@ -166,10 +164,9 @@ def warmup_steps(reading: Reading, keys: Keys, value: Any) -> None:
         reading.put("training.warmup_steps", reading.coerced(keys, value, whole), keys)
 
 
+@given
 def precision(reading: Reading, keys: Keys, value: Any) -> None:
     """bf16 and fp16; neither of them is float32."""
-    if blank(value):
-        return
     if says_yes(value) or value == "full":
         reading.put("training.precision", "bfloat16" if keys == ("bf16",) else "float16", keys)
     elif keys == ("fp16",) or value == "auto" or any(says_yes(reading.value(h)) for h in _HALVES):
@@ -217,9 +214,8 @@ def attention(words: Mapping[str, str], others: Mapping[str, str]) -> Rule:
 def validation_size(files: str) -> Rule:
     """A share of the rows, or their number; without a say where `files` names validation rows."""
 
+    @given
     def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        if blank(value):
-            return
         size = reading.coerced(keys, value, number)
         if not off(reading.value(files)):
             reading.settle(keys)
@@ -241,9 +237,8 @@ def validation_size(files: str) -> Rule:
 def template(families: Mapping[str, str]) -> Rule:
     """The name of a chat template: a family of ours, or else what the model brings."""
 
+    @given
     def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        if blank(value):
-            return
         if str(value) in families:
             reading.put("model.template", families[str(value)], keys)
         else:
@@ -280,9 +275,9 @@ def found(reading: Reading, path: str) -> str:
 def path_to(ours: str) -> Rule:
     """A path, or a name on the hub."""
 
+    @given
     def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        if not blank(value):
-            reading.put(ours, found(reading, reading.coerced(keys, value, text)), keys)
+        reading.put(ours, found(reading, reading.coerced(keys, value, text)), keys)
 
     return rule
 

@@ -22,6 +22,7 @@ from trainer_core.config.imports.reading import (
     Reading,
     Rule,
     Table,
+    given,
     needs,
     put_name,
     read_with_others,
@@ -29,10 +30,10 @@ from trainer_core.config.imports.reading import (
     to,
     unsupported,
     usual,
+    wanted,
     word,
 )
 from trainer_core.config.imports.values import (
-    blank,
     names,
     number,
     off,
@@ -101,10 +102,9 @@ def stage(reading: Reading, keys: Keys, value: Any) -> None:
     reading.settle(keys)
 
 
+@given
 def method(reading: Reading, keys: Keys, value: Any) -> None:
     """An adapter, or all weights."""
-    if blank(value):
-        return
     if value not in ("lora", "full"):
         raise reading.refusal(keys, "should be lora or full; there is no other here", value)
     reading.put("training.method", value, keys)
@@ -122,28 +122,26 @@ def of_adapter(rule: Rule) -> Rule:
     return inner
 
 
+@wanted
 def targets(reading: Reading, keys: Keys, value: Any) -> None:
     """Names of modules, or all."""
-    if not off(value):
-        modules = reading.coerced(keys, value, names)
-        everywhere = modules in (["all"], ["all-linear"])
-        reading.put("lora.targets", "all-linear" if everywhere else modules, keys)
+    modules = reading.coerced(keys, value, names)
+    everywhere = modules in (["all"], ["all-linear"])
+    reading.put("lora.targets", "all-linear" if everywhere else modules, keys)
 
 
+@given
 def adapter(reading: Reading, keys: Keys, value: Any) -> None:
     """An adapter to go on with; of several only one can be."""
-    if blank(value):
-        return
     first, *others = reading.coerced(keys, value, names)
     reading.put("lora.adapter", found(reading, first), keys)
     if others:
         reading.note(keys, f"names several, and a run goes on with one: {first}")
 
 
+@wanted
 def bits(reading: Reading, keys: Keys, value: Any) -> None:
     """Bits of the base's weights."""
-    if off(value):
-        return
     count = reading.coerced(keys, value, whole)
     if count in (4, 8):
         reading.put("model.quantization", f"{count}bit", keys)
@@ -151,10 +149,9 @@ def bits(reading: Reading, keys: Keys, value: Any) -> None:
         raise reading.refusal(keys, "should be 4 or 8", value)
 
 
+@given
 def packing(reading: Reading, keys: Keys, value: Any) -> None:
     """Several examples in a row; here none of them sees another."""
-    if blank(value):
-        return
     if reading.coerced(keys, value, yes_no):
         reading.put("training.packing", "pack", keys)
         if keys == ("packing",) and not says_yes(reading.value("neat_packing")):
@@ -165,10 +162,9 @@ def packing(reading: Reading, keys: Keys, value: Any) -> None:
         reading.settle(keys)
 
 
+@given
 def no_checkpointing(reading: Reading, keys: Keys, value: Any) -> None:
     """Whether activations are kept, rather than computed again."""
-    if blank(value):
-        return
     if says_yes(reading.value("use_unsloth_gc")):
         reading.settle(keys)
     else:
@@ -179,9 +175,8 @@ def no_checkpointing(reading: Reading, keys: Keys, value: Any) -> None:
 def switch(ours: str, wanted: str) -> Rule:
     """yes or no for something that is one of several words here."""
 
+    @given
     def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        if blank(value):
-            return
         if reading.coerced(keys, value, yes_no):
             reading.put(ours, wanted, keys)
         else:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from trainer_core.config.imports.hugging_face import found
-from trainer_core.config.imports.reading import Reading, Rule
-from trainer_core.config.imports.values import blank, names, off, text, whole
+from trainer_core.config.imports.reading import Reading, Rule, wanted
+from trainer_core.config.imports.values import blank, names, text, whole
 from trainer_core.config.yaml_file import Keys
 
 INFO = "dataset_info.json"
@@ -22,9 +22,8 @@ _OTHERS = ("history", "images", "videos", "audios", "chosen", "rejected", "kto_t
 def read_datasets(ours: str) -> Rule:
     """Names of datasets, for one split."""
 
+    @wanted
     def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        if off(value):
-            return
         folder, known = _known(reading)
         for number, name in enumerate(reading.coerced(keys, value, names)):
             at = f"{ours}.{number}"
@@ -53,8 +52,9 @@ def _known(reading: Reading) -> tuple[str, dict[str, Any]]:
     keys = ("dataset_dir",)
     value = reading.value(*keys)
     folder = "data" if blank(value) else reading.coerced(keys, value, text)
-    if folder in _REMOTE:
+    if not blank(value):
         reading.settle(keys)
+    if folder in _REMOTE:
         return folder, {}
     folder = found(reading, folder)
     path = reading.folder / Path(folder).expanduser() / INFO
@@ -66,8 +66,6 @@ def _known(reading: Reading) -> tuple[str, dict[str, Any]]:
         return folder, {}
     except (OSError, ValueError, RecursionError) as error:
         raise reading.refusal(keys, f"has a {INFO} that cannot be read: {error}") from None
-    if not blank(value):
-        reading.settle(keys)
     return folder, known if isinstance(known, dict) else {}
 
 

@@ -5,6 +5,7 @@ it does not; keys without a rule are named too, so nothing is lost without a wor
 """
 
 import difflib
+import functools
 import re
 from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
@@ -72,8 +73,10 @@ class Reading:
         """Set a field of ours, as in `data.train.0.path`. Raises UserError where another key of
         the file said something else."""
         keys: Keys = tuple(int(key) if key.isdigit() else key for key in ours.split("."))
-        if self.has(ours) and self.get(ours) != value:
-            raise self.refusal(origin, f"differs from what the file says for {ours} elsewhere")
+        if self.has(ours):
+            if self.get(ours) != value:
+                raise self.refusal(origin, f"differs from what the file says for {ours} elsewhere")
+            return
         holder: Any = self._data
         for key, following in pairwise(keys):
             inner: Any = [] if isinstance(following, int) else {}
@@ -189,12 +192,35 @@ def exists(path: Path) -> bool:
         return False
 
 
+def given(rule: Rule) -> Rule:
+    """A rule for keys that were not left empty."""
+
+    @functools.wraps(rule)
+    def inner(reading: Reading, keys: Keys, value: Any) -> None:
+        if not blank(value):
+            rule(reading, keys, value)
+
+    return inner
+
+
+def wanted(rule: Rule) -> Rule:
+    """A rule for keys that ask for something; those that say no need none."""
+
+    @functools.wraps(rule)
+    def inner(reading: Reading, keys: Keys, value: Any) -> None:
+        if off(value):
+            settled(reading, keys, value)
+        else:
+            rule(reading, keys, value)
+
+    return inner
+
+
 def to(ours: str, coerce: Coerce, note: str = "") -> Rule:
     """The key is a field of ours under another name."""
 
+    @given
     def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        if blank(value):
-            return
         reading.put(ours, reading.coerced(keys, value, coerce), keys)
         if note:
             reading.note(keys, note)
@@ -207,9 +233,8 @@ def word(ours: str, words: Mapping[str, str], instead: Mapping[str, str] | None 
     not here, with what happens instead: a word of ours, or empty for what is decided here."""
     others = instead or {}
 
+    @given
     def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        if blank(value):
-            return
         given = str(value).strip().lower()
         if given in words:
             reading.put(ours, words[given], keys)
@@ -229,9 +254,8 @@ def word(ours: str, words: Mapping[str, str], instead: Mapping[str, str] | None 
 def unsupported(why: str) -> Rule:
     """The key asks for what there is not here; unless it says that it is not wanted."""
 
+    @given
     def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        if blank(value):
-            return
         if off(value):
             reading.settle(keys)
         else:
@@ -244,9 +268,8 @@ def needs(wanted: bool, otherwise: str) -> Rule:
     """The key is yes or no, and one of both is how it always is here; `otherwise` is said of the
     other."""
 
+    @given
     def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        if blank(value):
-            return
         if reading.coerced(keys, value, yes_no) == wanted:
             reading.settle(keys)
         else:
@@ -278,10 +301,9 @@ def read_with_others(reading: Reading, keys: Keys, value: Any) -> None:
     """The key is read where those are that it belongs to."""
 
 
+@given
 def put_name(reading: Reading, keys: Keys, value: Any) -> None:
     """The run's name, where it can be one."""
-    if blank(value):
-        return
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", str(value)):
         reading.put("run.name", str(value), keys)
     else:
@@ -290,10 +312,9 @@ def put_name(reading: Reading, keys: Keys, value: Any) -> None:
         )
 
 
+@given
 def put_folder(reading: Reading, keys: Keys, value: Any) -> None:
     """The run folder, which is never written over."""
-    if blank(value):
-        return
     if not isinstance(value, str):
         raise reading.refusal(keys, "should be the path of a folder", value)
     reading.put("run.folder", value.strip(), keys)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer_core.config.data_section import SPLIT_WORDS, SPLITS
-from trainer_core.config.imports.reading import Reading, Rule, expanded, settled
+from trainer_core.config.imports.reading import Reading, Rule, expanded, given, settled
 from trainer_core.config.imports.values import blank, names, share, text
 from trainer_core.config.yaml_file import Keys
 
@@ -24,9 +24,8 @@ def split_file(ours: str, columns: tuple[str, ...], root: str = "") -> Rule:
     """A data file of one split; the first of `columns` that is given beside it names the column
     with its conversations."""
 
+    @given
     def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        if blank(value):
-            return
         path = under(root, reading.coerced(keys, value, text))
         reading.put(f"{ours}.0.path", path, keys)
         given = ((*keys[:-1], name) for name in columns)

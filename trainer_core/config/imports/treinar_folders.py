@@ -7,6 +7,7 @@ from trainer_core.config.imports.globs import as_glob, is_regex
 from trainer_core.config.imports.reading import (
     Reading,
     Table,
+    given,
     needs,
     read_with_others,
     settled,
@@ -34,17 +35,16 @@ INPUT: Table = {
 }
 
 
+@given
 def skip_invalid(reading: Reading, keys: Keys, value: Any) -> None:
     """Whether rows that cannot be used stop the run."""
-    if not blank(value):
-        skip = reading.coerced(keys, value, yes_no)
-        reading.put("data.problems", "skip" if skip else "strict", keys)
+    skip = reading.coerced(keys, value, yes_no)
+    reading.put("data.problems", "skip" if skip else "strict", keys)
 
 
+@given
 def answers(reading: Reading, keys: Keys, value: Any) -> None:
     """The format of the answers."""
-    if blank(value):
-        return
     if str(value).strip().lower() == "json":
         reading.note(
             keys,

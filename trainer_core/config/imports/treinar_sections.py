@@ -10,9 +10,11 @@ from trainer_core.config.imports.reading import (
     Rule,
     Table,
     expanded,
+    given,
     put_folder,
     put_name,
     read_with_others,
+    settled,
     to,
     unsupported,
 )
@@ -170,10 +172,9 @@ def _level(value: Any) -> str:
     return "ERROR" if level == "CRITICAL" else level
 
 
+@given
 def _base(reading: Reading, keys: Keys, value: Any) -> None:
     """A base model: in the folder of models, a path, or a name on the hub."""
-    if blank(value):
-        return
     base = reading.coerced(keys, value, text)
     inside = rows.under(_first_folder(reading, "pastas_modelos"), base)
     reading.put("model.base", inside if reading.lies_beside(inside) else base, keys)
@@ -190,7 +191,9 @@ def _root(reading: Reading, keys: Keys, value: Any) -> None:
     if root:
         what = "models and runs" if keys[-1] == "pastas_modelos" else "data"
         reading.note(keys, f"has {root}, which exists: relative paths of {what} start there")
-    elif not off(value):
+    elif off(value):
+        settled(reading, keys, value)
+    else:
         reading.note(keys, "names no folder that exists, so relative paths start beside this file")
 
 

@@ -7,11 +7,13 @@ from trainer_core.config.imports.reading import (
     Reading,
     Rule,
     Table,
+    given,
     needs,
     read_with_others,
     settled,
     to,
     unsupported,
+    wanted,
 )
 from trainer_core.config.imports.values import (
     blank,
@@ -124,9 +126,8 @@ def _of_adapter(full: bool, rule: Rule) -> Rule:
 def targets(effective: str) -> Rule:
     """A list of modules, or all-linear."""
 
+    @wanted
     def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        if off(value):
-            return
         modules = reading.coerced(keys, value, names)
         reading.put("lora.targets", "all-linear" if modules == ["all-linear"] else modules, keys)
         if effective:
@@ -135,10 +136,9 @@ def targets(effective: str) -> Rule:
     return rule
 
 
+@given
 def share_of_epoch(reading: Reading, keys: Keys, value: Any) -> None:
     """A number of steps, or a share of the steps of an epoch, as in 15%."""
-    if blank(value):
-        return
     steps = reading.coerced(keys, value, share)
     if 0 <= steps < 1 or str(value).strip().endswith("%"):
         reading.note(
@@ -157,21 +157,21 @@ def batch_size(reading: Reading, keys: Keys, value: Any) -> None:
         return
     size_at, all_at = (*keys, "batch_size"), (*keys, "efetivo")
     reading.follow({"efetivo": read_with_others, "batch_size": read_with_others}, value, keys)
-    size, wanted = (
+    size, examples = (
         None if blank(value.get(name)) else reading.coerced((*keys, name), value[name], whole)
         for name in ("batch_size", "efetivo")
     )
-    for at, given in ((size_at, size), (all_at, wanted)):
-        if given is not None and given < 1:
-            raise reading.refusal(at, "should be at least 1", given)
+    for at, count in ((size_at, size), (all_at, examples)):
+        if count is not None and count < 1:
+            raise reading.refusal(at, "should be at least 1", count)
     if size is not None:
         reading.put("training.batch_size", size, size_at)
-    if size is None and wanted is not None:
-        reading.put("training.effective_batch", wanted, all_at)
-    elif size is not None and wanted is not None:
-        steps = max(1, round(wanted / size))
+    if size is None and examples is not None:
+        reading.put("training.effective_batch", examples, all_at)
+    elif size is not None and examples is not None:
+        steps = max(1, round(examples / size))
         reading.put("training.gradient_accumulation", steps, all_at)
-        if steps * size != wanted:
+        if steps * size != examples:
             reading.note(all_at, f"is no multiple of {size}: {steps * size} examples make a step")
 
 
@@ -189,10 +189,9 @@ def _effective_of(reading: Reading, keys: Keys) -> Any:
     return beside.get("efetivo") if isinstance(beside, dict) else None
 
 
+@given
 def max_length(reading: Reading, keys: Keys, value: Any) -> None:
     """Tokens of the longest example; 0: as many as the longest one has."""
-    if blank(value):
-        return
     length = reading.coerced(keys, value, whole)
     if length == 0:
         reading.note(keys, "is 0: model.max_length is auto, which 99 of 100 examples fit into")
@@ -200,10 +199,9 @@ def max_length(reading: Reading, keys: Keys, value: Any) -> None:
     reading.put("model.max_length", length, keys)
 
 
+@given
 def too_long(reading: Reading, keys: Keys, value: Any) -> None:
     """Whether rows over max_seq_length are left out."""
-    if blank(value):
-        return
     drop = reading.coerced(keys, value, yes_no)
     reading.put("data.too_long", "drop" if drop else "truncate", keys)
 
@@ -224,10 +222,9 @@ def bits(full: bool) -> Rule:
     return rule
 
 
+@given
 def save_checkpoints(reading: Reading, keys: Keys, value: Any) -> None:
     """A run always saves; what can be said is that nothing stays."""
-    if blank(value):
-        return
     if reading.coerced(keys, value, yes_no):
         reading.settle(keys)
     else:
@@ -255,9 +252,8 @@ def answers_only(effective: str) -> Rule:
 def attention(kind: str, *, wanted: bool) -> Rule:
     """How attention is computed, unless another key decides (not `wanted`)."""
 
+    @given
     def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        if blank(value):
-            return
         if reading.coerced(keys, value, yes_no) and wanted:
             reading.put("model.attention", kind, keys)
             reading.note(keys, "counts under the transformers backend; Unsloth brings its own")
