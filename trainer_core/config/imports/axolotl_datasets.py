@@ -113,7 +113,7 @@ def _columns(reading: Reading, item: dict[str, Any], at: Keys) -> dict[str, str]
     kind = item.get("type")
     type_at = (*at, "type")
     if isinstance(kind, dict):
-        reading.follow(_TYPE, kind, type_at)
+        reading.follow(TYPE, kind, type_at)
         return {
             ours: reading.coerced((*type_at, key), kind[key], text)
             for key, ours in _FIELDS.items()
@@ -196,7 +196,7 @@ def _trust(reading: Reading, keys: Keys, value: Any) -> None:
         settled(reading, keys, value)
 
 
-_TYPE: Table = {
+TYPE: Table = {
     **dict.fromkeys(_FIELDS, read_with_others),
     "format": unsupported("the chat template writes the prompt; model.template takes a Jinja file"),
     "no_input_format": unsupported("the chat template writes the prompt"),
