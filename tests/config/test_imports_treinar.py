@@ -555,6 +555,9 @@ def test_a_slip_of_the_pen_is_named_with_the_nearest_key(bring: Bring) -> None:
 def test_what_the_file_leaves_to_the_tool_is_said(bring: Bring) -> None:
     notes = bring(PASTAS)[1].notes
     assert "treinamento.num_train_epochs 1, treinamento.learning_rate 2e-4" in notes[-1]
+    given = bring(PASTAS + "treinamento: {num_train_epochs: 1, max_seq_length: 0}\n")[1].notes[-1]
+    assert "num_train_epochs" not in given
+    assert "max_seq_length" not in given
 
 
 def test_a_share_of_an_epoch_is_no_number_of_steps(bring: Bring) -> None:

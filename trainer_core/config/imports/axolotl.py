@@ -27,9 +27,8 @@ from trainer_core.config.imports.hugging_face import (
     validation_size,
     weights,
 )
-from trainer_core.config.imports.reading import (
-    Reading,
-    Table,
+from trainer_core.config.imports.reading import Reading, Table
+from trainer_core.config.imports.rules import (
     needs,
     put_name,
     settled,

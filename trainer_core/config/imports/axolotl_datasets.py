@@ -5,10 +5,8 @@ from typing import Any
 
 from trainer_core.config.data_section import DATA_SUFFIXES
 from trainer_core.config.imports.hugging_face import found
-from trainer_core.config.imports.reading import (
-    Reading,
-    Rule,
-    Table,
+from trainer_core.config.imports.reading import Reading, Rule, Table
+from trainer_core.config.imports.rules import (
     read_with_others,
     settled,
     unsupported,

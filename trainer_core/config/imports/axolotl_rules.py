@@ -3,7 +3,12 @@
 from typing import Any
 
 from trainer_core.config.imports.hugging_face import found, template
-from trainer_core.config.imports.reading import Reading, Rule, given, settled, wanted
+from trainer_core.config.imports.reading import Reading, Rule
+from trainer_core.config.imports.rules import (
+    given,
+    settled,
+    wanted,
+)
 from trainer_core.config.imports.values import blank, names, off, says_yes, text, yes_no
 from trainer_core.config.yaml_file import Keys
 

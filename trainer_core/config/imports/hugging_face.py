@@ -4,12 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from trainer_core.config.imports.reading import (
-    Reading,
-    Rule,
-    Table,
-    exists,
-    expanded,
+from trainer_core.config.imports.reading import Reading, Rule, Table, exists, expanded
+from trainer_core.config.imports.rules import (
     given,
     needs,
     put_folder,
@@ -28,43 +24,16 @@ from trainer_core.config.imports.values import (
     whole,
     yes_no,
 )
+from trainer_core.config.imports.words import (
+    OPTIMIZERS,
+    OTHER_OPTIMIZERS,
+    OTHER_SCHEDULERS,
+    SCHEDULERS,
+)
 from trainer_core.config.yaml_file import Keys
 
 _TRACKERS = ("tensorboard", "wandb", "trackio", "mlflow")
 _HALVES = ("fp16", "bfloat16", "float16", "pure_bf16")
-_ADAMW = ("adamw", "adamw_torch", "adamw_torch_fused", "adamw_hf", "adamw_apex_fused")
-OPTIMIZERS = {
-    **dict.fromkeys(_ADAMW, "adamw"),
-    **dict.fromkeys(("adamw_8bit", "adamw_bnb_8bit"), "adamw_8bit"),
-    **dict.fromkeys(("paged_adamw", "paged_adamw_32bit"), "paged_adamw"),
-    "paged_adamw_8bit": "paged_adamw_8bit",
-    "adafactor": "adafactor",
-    **dict.fromkeys(("lion", "lion_32bit"), "lion"),
-    "lion_8bit": "lion_8bit",
-    "sgd": "sgd",
-}
-OTHER_OPTIMIZERS = {
-    **dict.fromkeys(("paged_lion", "paged_lion_32bit", "paged_lion_8bit"), ""),
-    **dict.fromkeys(("adamw_torch_8bit", "adamw_torch_4bit", "adamw_torch_xla"), ""),
-    **dict.fromkeys(("adamw_anyprecision", "adamw_torch_npu_fused", "optimi_adamw"), ""),
-    **dict.fromkeys(("ao_adamw_4bit", "ao_adamw_8bit", "ao_adamw_fp8", "adopt_adamw"), ""),
-    **dict.fromkeys(("ademamix", "ademamix_8bit", "paged_ademamix_32bit"), ""),
-    **dict.fromkeys(("paged_ademamix_8bit", "adagrad", "rmsprop", "rmsprop_bnb"), ""),
-    **dict.fromkeys(("rmsprop_bnb_8bit", "rmsprop_bnb_32bit", "stable_adamw", "muon"), ""),
-    **dict.fromkeys(("galore_adamw", "galore_adamw_8bit", "galore_adafactor"), ""),
-    **dict.fromkeys(("galore_adamw_layerwise", "apollo_adamw", "apollo_adamw_layerwise"), ""),
-    **dict.fromkeys(("lomo", "adalomo", "grokadamw", "came_pytorch", "dion"), ""),
-    **dict.fromkeys(("schedule_free_adamw", "schedule_free_sgd", "schedule_free_radam"), ""),
-}
-SCHEDULERS = {
-    **{name: name for name in ("linear", "cosine", "constant", "polynomial", "inverse_sqrt")},
-    "constant_with_warmup": "constant",
-}
-OTHER_SCHEDULERS = {
-    **dict.fromkeys(("cosine_with_restarts", "cosine_with_min_lr"), "cosine"),
-    "cosine_warmup_with_min_lr": "cosine",
-    **dict.fromkeys(("reduce_lr_on_plateau", "warmup_stable_decay", "one_cycle", "rex"), "linear"),
-}
 
 
 def steps_there(reading: Reading) -> int:

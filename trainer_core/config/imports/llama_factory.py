@@ -18,10 +18,8 @@ from trainer_core.config.imports.hugging_face import (
     weights,
 )
 from trainer_core.config.imports.llama_factory_datasets import read_datasets
-from trainer_core.config.imports.reading import (
-    Reading,
-    Rule,
-    Table,
+from trainer_core.config.imports.reading import Reading, Rule, Table
+from trainer_core.config.imports.rules import (
     given,
     needs,
     put_name,

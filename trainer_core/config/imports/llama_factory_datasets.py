@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from trainer_core.config.imports.hugging_face import found
-from trainer_core.config.imports.reading import Reading, Rule, wanted
+from trainer_core.config.imports.reading import Reading, Rule
+from trainer_core.config.imports.rules import (
+    wanted,
+)
 from trainer_core.config.imports.values import blank, names, text, whole
 from trainer_core.config.yaml_file import Keys
 

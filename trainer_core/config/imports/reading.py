@@ -5,15 +5,13 @@ it does not; keys without a rule are named too, so nothing is lost without a wor
 """
 
 import difflib
-import functools
-import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Union
 
-from trainer_core.config.imports.values import blank, off, yes_no
+from trainer_core.config.imports.values import blank
 from trainer_core.config.schema import RunConfig
 from trainer_core.config.yaml_file import Keys, YamlFile
 from trainer_core.errors import UserError
@@ -125,8 +123,8 @@ class Reading:
 
     def refusal(self, keys: Keys, words: str, value: Any = None, hint: str = "") -> UserError:
         """An error about a key; `words` follow its name."""
-        shown = "" if value is None else f" (got {_shown(value)})"
-        message = one_line(f"{dotted(keys)} {words}{shown}")
+        got = "" if value is None else f" (got {shown(value)})"
+        message = one_line(f"{dotted(keys)} {words}{got}")
         return UserError(message, where=self.source.where(keys), hint=hint)
 
     def lies_beside(self, path: str) -> bool:
@@ -153,7 +151,11 @@ class Reading:
         if self._settled:
             every = ", ".join(f"{key} (line {line})" for line, key in sorted(self._settled))
             said.append(f"{path}: nothing to set here for {every}")
-        left = [f"{key} {old}" for ours, (key, old) in defaults.items() if not self.has(ours)]
+        left = [
+            f"{key} {old}"
+            for ours, (key, old) in defaults.items()
+            if not self.has(ours) and blank(self.value(*key.split(".")))
+        ]
         if left:
             said.append(
                 f"{path}: not in the file, so decided here; {self.tool} would have taken "
@@ -192,138 +194,7 @@ def exists(path: Path) -> bool:
         return False
 
 
-def given(rule: Rule) -> Rule:
-    """A rule for keys that were not left empty."""
-
-    @functools.wraps(rule)
-    def inner(reading: Reading, keys: Keys, value: Any) -> None:
-        if not blank(value):
-            rule(reading, keys, value)
-
-    return inner
-
-
-def wanted(rule: Rule) -> Rule:
-    """A rule for keys that ask for something; those that say no need none."""
-
-    @functools.wraps(rule)
-    def inner(reading: Reading, keys: Keys, value: Any) -> None:
-        if off(value):
-            settled(reading, keys, value)
-        else:
-            rule(reading, keys, value)
-
-    return inner
-
-
-def to(ours: str, coerce: Coerce, note: str = "") -> Rule:
-    """The key is a field of ours under another name."""
-
-    @given
-    def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        reading.put(ours, reading.coerced(keys, value, coerce), keys)
-        if note:
-            reading.note(keys, note)
-
-    return rule
-
-
-def word(ours: str, words: Mapping[str, str], instead: Mapping[str, str] | None = None) -> Rule:
-    """The key takes one of some words, which are others here. `instead` holds words that there are
-    not here, with what happens instead: a word of ours, or empty for what is decided here."""
-    others = instead or {}
-
-    @given
-    def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        given = str(value).strip().lower()
-        if given in words:
-            reading.put(ours, words[given], keys)
-        elif given in others:
-            taken = others[given] or "what is decided here"
-            reading.note(keys, f"is {_shown(value)}, which is not supported: {taken} instead")
-            if others[given]:
-                reading.put(ours, others[given], keys)
-        else:
-            near = difflib.get_close_matches(given, [*words, *others], n=1, cutoff=0.5)
-            hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(words)}."
-            raise reading.refusal(keys, "should be another word", value, hint)
-
-    return rule
-
-
-def unsupported(why: str) -> Rule:
-    """The key asks for what there is not here; unless it says that it is not wanted."""
-
-    @given
-    def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        if off(value):
-            reading.settle(keys)
-        else:
-            reading.note(keys, f"is not supported: {why}")
-
-    return rule
-
-
-def needs(wanted: bool, otherwise: str) -> Rule:
-    """The key is yes or no, and one of both is how it always is here; `otherwise` is said of the
-    other."""
-
-    @given
-    def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        if reading.coerced(keys, value, yes_no) == wanted:
-            reading.settle(keys)
-        else:
-            reading.note(keys, otherwise)
-
-    return rule
-
-
-def usual(words: Collection[str], otherwise: str) -> Rule:
-    """The key takes one of some words, and `words` are how it is here; `otherwise` is said of
-    others."""
-
-    def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        if str(value).strip().lower() in words:
-            reading.settle(keys)
-        elif not blank(value):
-            reading.note(keys, f"is {_shown(value)}: {otherwise}")
-
-    return rule
-
-
-def settled(reading: Reading, keys: Keys, value: Any) -> None:
-    """The key needs no setting here, whatever it says."""
-    if not blank(value):
-        reading.settle(keys)
-
-
-def read_with_others(reading: Reading, keys: Keys, value: Any) -> None:
-    """The key is read where those are that it belongs to."""
-
-
-@given
-def put_name(reading: Reading, keys: Keys, value: Any) -> None:
-    """The run's name, where it can be one."""
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", str(value)):
-        reading.put("run.name", str(value), keys)
-    else:
-        reading.note(
-            keys, "is no name for a run (letters, digits, . _ -), so the run is named by its model"
-        )
-
-
-@given
-def put_folder(reading: Reading, keys: Keys, value: Any) -> None:
-    """The run folder, which is never written over."""
-    if not isinstance(value, str):
-        raise reading.refusal(keys, "should be the path of a folder", value)
-    reading.put("run.folder", value.strip(), keys)
-    reading.note(
-        keys,
-        "becomes the run folder, which must be new or empty, and lies beside this file if relative",
-    )
-
-
-def _shown(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:57]}…"
+def shown(value: Any) -> str:
+    """A value from a file, as an error quotes it."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -9,7 +9,11 @@ from typing import Any
 
 from trainer_core.config.imports import treinar_data as rows
 from trainer_core.config.imports import treinar_training as loop
-from trainer_core.config.imports.reading import Reading, Table, put_folder, to
+from trainer_core.config.imports.reading import Reading, Table
+from trainer_core.config.imports.rules import (
+    put_folder,
+    to,
+)
 from trainer_core.config.imports.treinar_sections import (
     BRIDGE,
     CURRICULUM,

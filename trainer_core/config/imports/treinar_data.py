@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from trainer_core.config.data_section import SPLIT_WORDS, SPLITS
-from trainer_core.config.imports.reading import Reading, Rule, expanded, given, settled
+from trainer_core.config.imports.reading import Reading, Rule, expanded
+from trainer_core.config.imports.rules import (
+    given,
+    settled,
+)
 from trainer_core.config.imports.values import blank, names, share, text
 from trainer_core.config.yaml_file import Keys
 

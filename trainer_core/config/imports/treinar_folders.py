@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainer_core.config.imports.globs import as_glob, is_regex
-from trainer_core.config.imports.reading import (
-    Reading,
-    Table,
+from trainer_core.config.imports.reading import Reading, Table
+from trainer_core.config.imports.rules import (
     given,
     needs,
     read_with_others,

@@ -5,11 +5,8 @@ from typing import Any
 from trainer_core.config.imports import treinar_data as rows
 from trainer_core.config.imports import treinar_folders as folder_keys
 from trainer_core.config.imports import treinar_training as loop
-from trainer_core.config.imports.reading import (
-    Reading,
-    Rule,
-    Table,
-    expanded,
+from trainer_core.config.imports.reading import Reading, Rule, Table, expanded
+from trainer_core.config.imports.rules import (
     given,
     put_folder,
     put_name,

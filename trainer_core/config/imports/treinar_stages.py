@@ -5,10 +5,8 @@ from typing import Any
 
 from trainer_core.config.imports import treinar_folders as rows
 from trainer_core.config.imports import treinar_training as loop
-from trainer_core.config.imports.reading import (
-    Reading,
-    Rule,
-    Table,
+from trainer_core.config.imports.reading import Reading, Rule, Table
+from trainer_core.config.imports.rules import (
     put_name,
     read_with_others,
     to,

@@ -3,10 +3,8 @@
 from typing import Any
 
 from trainer_core.config.imports.hugging_face import optimizer, scheduler
-from trainer_core.config.imports.reading import (
-    Reading,
-    Rule,
-    Table,
+from trainer_core.config.imports.reading import Reading, Rule, Table
+from trainer_core.config.imports.rules import (
     given,
     needs,
     read_with_others,
