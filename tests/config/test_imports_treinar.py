@@ -487,6 +487,27 @@ def test_inputs_and_answers_in_one_parquet_file(bring: Bring, refuse: Refuse, fo
     assert (other.where[-2:], "<id>.txt" in other.hint) == (":4", True)
 
 
+def test_encryption_of_both_sides_or_of_none(bring: Bring, all_said: AllSaid) -> None:
+    text = (
+        "misc: {env_chave_criptografia: CHAVE}\n"
+        "curriculum:\n  entrada: {pasta: entrada, texto_criptografado: IN}\n"
+        "  saida: {pasta: saida, texto_criptografado: OUT}\nmodelo: {base: base}\n"
+    )
+    for inputs, answers, key in (
+        ("true", "sim", "CHAVE"),
+        ('""', '""', "CHAVE"),  # never learn what may be encrypted
+        ("false", "0", None),
+        ("true", "false", "CHAVE"),
+    ):
+        changed = text.replace("IN", inputs).replace("OUT", answers)
+        loaded, converted = bring(changed)
+        found = loaded.config.data.train[0].encryption
+        assert (found and found.key_env) == key
+        assert all_said(changed, converted) == []
+        one_side = any("on for one side only" in note for note in converted.notes)
+        assert one_side is (inputs == "true" and answers == "false")
+
+
 def test_the_first_folder_that_exists_is_where_paths_start(bring: Bring, folder: Path) -> None:
     (folder / "dados").mkdir()
     (folder / "modelos" / "base").mkdir(parents=True)

@@ -106,8 +106,7 @@ def strategy(what: str, ours: str) -> Rule:
 def warmup_ratio(reading: Reading, keys: Keys, value: Any) -> None:
     """A share of all steps, which are known only where max_steps is."""
     ratio = reading.coerced(keys, value, share)
-    given = reading.value("warmup_steps")
-    if keys != ("warmup_steps",) and not off(given):
+    if keys != ("warmup_steps",) and not off(reading.value("warmup_steps")):
         reading.note(keys, "has no say, since warmup_steps decides")
     elif ratio == 0 or (0 < ratio < 1 and steps_there(reading)):
         reading.put("training.warmup_steps", math.ceil(ratio * steps_there(reading)), keys)
@@ -172,6 +171,7 @@ def attention(words: Mapping[str, str], others: Mapping[str, str]) -> Rule:
     """How attention is computed, by its name."""
     named = word("model.attention", words, others)
 
+    @given
     def rule(reading: Reading, keys: Keys, value: Any) -> None:
         named(reading, keys, value)
         if (reading.get("model.attention") or "auto") != "auto":
@@ -222,9 +222,9 @@ def template(families: Mapping[str, str]) -> Rule:
 
 def trackers(reading: Reading, keys: Keys, value: Any) -> None:
     """One tracker, a list of them, or none."""
-    given = value if isinstance(value, list) else [value]
-    known = [str(name) for name in given if name in _TRACKERS]
-    others = [str(name) for name in given if name not in _TRACKERS and not off(name)]
+    listed = value if isinstance(value, list) else [value]
+    known = [str(name) for name in listed if name in _TRACKERS]
+    others = [str(name) for name in listed if name not in _TRACKERS and not off(name)]
     if known:
         reading.put("tracking.to", known, keys)
     elif not others:
@@ -251,6 +251,7 @@ def path_to(ours: str) -> Rule:
     return rule
 
 
+@given
 def dora(reading: Reading, keys: Keys, value: Any) -> None:
     """DoRA, which one of the backends trains."""
     to("lora.dora", yes_no)(reading, keys, value)

@@ -54,16 +54,16 @@ def word(ours: str, words: Mapping[str, str], instead: Mapping[str, str] | None 
 
     @given
     def rule(reading: Reading, keys: Keys, value: Any) -> None:
-        given = str(value).strip().lower()
-        if given in words:
-            reading.put(ours, words[given], keys)
-        elif given in others:
-            taken = others[given] or "what is decided here"
+        name = str(value).strip().lower()
+        if name in words:
+            reading.put(ours, words[name], keys)
+        elif name in others:
+            taken = others[name] or "what is decided here"
             reading.note(keys, f"is {shown(value)}, which is not supported: {taken} instead")
-            if others[given]:
-                reading.put(ours, others[given], keys)
+            if others[name]:
+                reading.put(ours, others[name], keys)
         else:
-            near = difflib.get_close_matches(given, [*words, *others], n=1, cutoff=0.5)
+            near = difflib.get_close_matches(name, [*words, *others], n=1, cutoff=0.5)
             hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(words)}."
             raise reading.refusal(keys, "should be another word", value, hint)
 

@@ -7,10 +7,7 @@ from typing import Any
 
 from trainer_core.config.data_section import SPLIT_WORDS, SPLITS
 from trainer_core.config.imports.reading import Reading, Rule, expanded
-from trainer_core.config.imports.rules import (
-    given,
-    settled,
-)
+from trainer_core.config.imports.rules import given, settled
 from trainer_core.config.imports.values import blank, names, share, text
 from trainer_core.config.yaml_file import Keys
 
@@ -32,8 +29,8 @@ def split_file(ours: str, columns: tuple[str, ...], root: str = "") -> Rule:
     def rule(reading: Reading, keys: Keys, value: Any) -> None:
         path = under(root, reading.coerced(keys, value, text))
         reading.put(f"{ours}.0.path", path, keys)
-        given = ((*keys[:-1], name) for name in columns)
-        column_at = next((at for at in given if not blank(reading.value(*at))), keys)
+        beside = ((*keys[:-1], name) for name in columns)
+        column_at = next((at for at in beside if not blank(reading.value(*at))), keys)
         name = "messages"
         if column_at != keys:
             name = reading.coerced(column_at, reading.value(*column_at), text)
@@ -66,9 +63,13 @@ def column(file: str) -> Rule:
 
 
 def encrypt(reading: Reading, ours: str, columns: list[str] | None) -> None:
-    """Name the variable with the key, where there is one; never a key that stands in its place."""
+    """Name the variable with the key, where there is one; never a key that stands in its place.
+    Of `columns` None is the whole file, and an empty list nothing."""
     name = reading.value(*KEY_AT)
-    if blank(name) or columns == []:
+    if blank(name):
+        return
+    if columns == []:
+        reading.settle(KEY_AT)
         return
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name.strip()):
         raise reading.refusal(

@@ -124,12 +124,9 @@ def _put_pairs(reading: Reading, folders: Folders, entrada: Keys, gold: Keys) ->
     _put_mask(reading, f"{_PAIRS}.answer_mask", (*gold, "mascara"))
     _put_path(reading, folders, f"{_PAIRS}.prompt", (*entrada, "prompt_template"))
     _put_text(reading, f"{_PAIRS}.placeholder", (*entrada, "tag_texto"))
-    for section, unused in ((gold, ("dataframe_col", "dataframe_id")), (entrada, ())):
-        for key in unused:
-            _leave(reading, (*section, key))
-    if off(frame):
-        _leave(reading, (*entrada, "dataframe_col"))
-        _leave(reading, (*entrada, "dataframe_id"))
+    for section in (gold, entrada) if off(frame) else (gold,):
+        _leave(reading, (*section, "dataframe_col"))
+        _leave(reading, (*section, "dataframe_id"))
     secret = [section for section in (entrada, gold) if _encrypted(reading, section)]
     if len(secret) == 1:
         reading.note(
@@ -137,8 +134,7 @@ def _put_pairs(reading: Reading, folders: Folders, entrada: Keys, gold: Keys) ->
             "is on for one side only, but inputs and answers are decrypted alike here: encrypt "
             "both, or neither",
         )
-    if secret:
-        encrypt(reading, "data.train", None)
+    encrypt(reading, "data.train", None if secret else [])
 
 
 def _put_table(reading: Reading, folders: Folders, entrada: Keys, gold: Keys) -> str:
