@@ -50,7 +50,8 @@ KEYWORDS = {
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a run ended. `folder` is the run folder; losses are nats per trained token."""
+    """How a run ended. `folder` is the run folder, `adapter` what was trained (of a full
+    fine-tuning the whole model); losses are nats per trained token."""
 
     outcome: str
     steps: int
@@ -103,17 +104,19 @@ class Trainer:
             settings["data.train"] = str(data)
         loaded = load_config(self._config, [f"{name}={value}" for name, value in settings.items()])
         name = loaded.config.run.name or run_name(loaded.config.model.base)
-        place = Path(output) if output is not None else None
+        named = output if output is not None else loaded.config.run.folder
+        place = Path(named) if named is not None else None
         run_id, folder = new_run(name, place, dump_config(loaded))
         ended = _run_here(run_id, folder, loaded, on_event or (lambda _: None))
         if isinstance(ended, Failed):
             error = UserError if ended.cause == "user" else BackpropError
             raise error(ended.message, hint=ended.hint)
+        saved = Path(ended.saved) if ended.saved else folder.trained(loaded.config.training.method)
         self.result = TrainResult(
             outcome=ended.outcome,
             steps=ended.step,
             folder=folder.path,
-            adapter=folder.adapter / "last",
+            adapter=saved,
             first_loss=ended.summary.get("first_loss"),
             last_loss=ended.summary.get("last_loss"),
             best_eval_loss=ended.summary.get("best_eval_loss"),

@@ -7,6 +7,8 @@ import pytest
 
 from trainer_core.config.load import load_config
 from trainer_core.data.conversations import Conversation, Turn
+from trainer_core.hardware.facts import machine_facts
+from trainer_core.planning.draft import draft
 from trainer_core.runs.control import Control
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.recorder import Recorder
@@ -35,7 +37,8 @@ def test_every_example_reaches_the_model_whole_once_an_epoch(demo: Path, tmp_pat
 
     from trainer_core.engine import transformers_backend as backend
     from trainer_core.engine.batches import Collator, EpochOrder, to_dataset
-    from trainer_core.engine.loop import Loop, loop_config
+    from trainer_core.engine.loop import Loop
+    from trainer_core.engine.loop_config import loop_config
 
     base = demo / "base"
     encoder = Encoder(load_tokenizer(base), "demo")
@@ -43,13 +46,18 @@ def test_every_example_reaches_the_model_whole_once_an_epoch(demo: Path, tmp_pat
     settings = {
         "model.base": base,
         "data.train": "unused",
-        "model.dtype": "float32",
+        "model.backend": "transformers",
         "training.batch_size": 2,
         "training.gradient_accumulation": 2,
         "training.warmup_steps": 0,
         "training.save_steps": 100,
+        "training.steps": 8,
+        "training.packing": "off",
     }
-    config = load_config(None, [f"{name}={value}" for name, value in settings.items()]).config
+    loaded = load_config(None, [f"{name}={value}" for name, value in settings.items()])
+    run = draft(loaded, machine_facts()).run
+    assert run is not None
+    config = run.config
     folder = RunFolder(tmp_path / "run")
     folder.path.mkdir()
     seen: list[tuple[list[int], list[int]]] = []
@@ -69,7 +77,8 @@ def test_every_example_reaches_the_model_whole_once_an_epoch(demo: Path, tmp_pat
         folder=folder,
         recorder=Recorder(folder, lambda _: None),
         wishes=Control(),
-        keep=1,
+        settings=config.training,
+        stop_at_bad_loss=True,
         model=backend.load(base, config, torch.float32),
         args=loop_config(config, steps, folder, has_eval=False),
         train_dataset=to_dataset(examples),

@@ -25,7 +25,8 @@ def model(request: pytest.FixtureRequest) -> Any:
     from trainer_core.engine import transformers_backend as backend
 
     base = shipped("configs") / "demo" / "base"
-    config = load_config(None, [f"model.base={base}", "data.train=x"]).config
+    settings = ["model.backend=transformers", "model.quantization=none", "lora.rank=16"]
+    config = load_config(None, [f"model.base={base}", "data.train=x", *settings]).config
     model = backend.load(base, config, torch.float32)
     if request.param == "by example":
         attend_by_example(model)

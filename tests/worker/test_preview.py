@@ -38,7 +38,8 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, demo: Path) -> str:
     data.write_text("\n".join(lines[:36]))
     held_out.write_text("\n".join(lines[36:]))
     return (
-        f"model:\n  base: {demo / 'base'}\ndata:\n  train: [{data}]\n  validation: [{held_out}]\n"
+        f"model:\n  base: {demo / 'base'}\n  max_length: 512\n"
+        f"data:\n  train: [{data}]\n  validation: [{held_out}]\n"
     )
 
 

@@ -29,7 +29,8 @@ def main() -> None:
 def _application() -> "typer.Typer":
     import typer
 
-    from trainer_core.cli import attach, data, demo, doctor, runs, stop, train
+    from trainer_core.cli import attach, data, demo, doctor, plan, runs, smoke, stop, train
+    from trainer_core.cli.config import config
     from trainer_core.cli.dashboard import open_dashboard
 
     application = typer.Typer(
@@ -57,7 +58,8 @@ def _application() -> "typer.Typer":
         elif context.invoked_subcommand is None:
             raise typer.Exit(open_dashboard(None, fps))
 
-    for module in (demo, train, data, runs, attach, stop, doctor):
+    application.add_typer(config, name="config")
+    for module in (demo, train, plan, smoke, data, runs, attach, stop, doctor):
         name = module.__name__.rpartition(".")[2]
         application.command(name)(getattr(module, name))
     return application

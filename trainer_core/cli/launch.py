@@ -5,12 +5,9 @@ from pathlib import Path
 
 from trainer_core.cli.dashboard import no_dashboard_because, open_dashboard
 from trainer_core.cli.headless import follow, say
-from trainer_core.config.data_section import SPLITS, DataSection
 from trainer_core.config.load import LoadedConfig, dump_config
-from trainer_core.data.opening import first_conversations, open_sources
 from trainer_core.errors import UserError
-from trainer_core.planning.backend import choose_backend
-from trainer_core.planning.facts import is_local, model_facts
+from trainer_core.planning.preflight import preflight
 from trainer_core.runs.folder import RunFolder, run_name
 from trainer_core.runs.recorder import last_number
 from trainer_core.runs.registry import find_run, new_run
@@ -31,8 +28,12 @@ class Watching:
 def launch(loaded: LoadedConfig, output: Path | None, watching: Watching) -> int:
     """Start a new run and watch it; returns the exit status. Raises UserError before anything is
     written if the run could not work."""
-    preflight(loaded)
-    config = loaded.config
+    config = preflight(loaded).config
+    if config.model.template is not None:
+        named_template(config.model.template)
+    for note in loaded.notes:
+        say(note)
+    output = output or (Path(config.run.folder) if config.run.folder else None)
     name = config.run.name or run_name(config.model.base)
     run_id, folder = new_run(name, output, dump_config(loaded))
     write_status(folder, new_status(run_id, "train", config.model.base, config.data.name))
@@ -45,7 +46,7 @@ def resume(reference: str, watching: Watching) -> int:
     entry = find_run(reference)
     if entry.status.state == "finished":
         raise UserError(
-            f"{entry.id} has finished", hint=f"Its adapter: {entry.folder.adapter / 'last'}"
+            f"{entry.id} has finished", hint=f"What it trained is in {entry.folder.path}."
         )
     if not entry.folder.config.exists():
         raise UserError(f"{entry.folder.path} has no config.yaml, so it cannot be resumed")
@@ -62,39 +63,3 @@ def watch(folder: RunFolder, watching: Watching, after: int = 0) -> int:
     if reason or watching.headless or watching.json:
         return follow(folder, as_json=watching.json, after=after)
     return open_dashboard(folder, watching.fps)
-
-
-def preflight(loaded: LoadedConfig) -> None:
-    """What can be known to fail in a second should not fail in a minute."""
-    config = loaded.config
-    choose_backend(config.model.backend)
-    pairs = _all_pairs(config.data)
-    if config.model.template is not None:
-        named_template(config.model.template)
-    if not is_local(config.model.base):
-        return  # the job fetches it
-    base = Path(config.model.base).expanduser()
-    if not base.is_dir():
-        raise UserError(
-            f"the model folder {config.model.base} does not exist",
-            hint="Name a folder with a model, or a model on the hub such as owner/name.",
-        )
-    facts = model_facts(base)
-    if not (facts.has_template or config.model.template or pairs):
-        raise UserError(
-            f"{base.name} has no chat template, and {config.data.name} holds conversations",
-            hint="Name a Jinja template in model.template, or use prompt/completion rows.",
-        )
-
-
-def _all_pairs(data: DataSection) -> bool:
-    """Whether the first rows of every source that lies here are pairs or texts, which a model
-    without a chat template can learn. Raises UserError for the first that cannot be used."""
-    here = data.model_copy(
-        update={
-            name: [source for source in getattr(data, name) if source.hub is None]
-            for name in SPLITS
-        }
-    )
-    talks = [talk for source in open_sources(here) for talk in first_conversations(here, source)]
-    return all(talk.pair or talk.text is not None for talk in talks)

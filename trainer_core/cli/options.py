@@ -10,3 +10,7 @@ Headless = Annotated[
 Json = Annotated[
     bool, typer.Option("--json", help="One event a line on stdout; the log on stderr.")
 ]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Any field: training.seed=1. Repeatable."),
+]

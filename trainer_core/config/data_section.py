@@ -122,9 +122,16 @@ def _named(value: object) -> object:
     return value
 
 
-Sources = Annotated[list[DataSource], BeforeValidator(_as_list)]
+_Source = str | DataSource
+Sources = Annotated[
+    list[DataSource],
+    BeforeValidator(_as_list, json_schema_input_type=_Source | list[_Source]),
+]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Shares = Annotated[dict[SplitName, Share], BeforeValidator(_named)]
+Shares = Annotated[
+    dict[SplitName, Share],
+    BeforeValidator(_named, json_schema_input_type=dict[str, Share] | list[Share] | str),
+]
 
 
 class SplitSection(Section):

@@ -88,7 +88,7 @@ def read_yaml(path: Path) -> YamlFile:
 
     Raises UserError, naming path:line, for anything that is not a small, plain, UTF-8 YAML mapping.
     """
-    return parse_yaml(_read_text(path), str(path))
+    return parse_yaml(read_text(path), str(path))
 
 
 def parse_scalar(text: str) -> Any:
@@ -116,7 +116,8 @@ def parse_yaml(text: str, path: str) -> YamlFile:
     return YamlFile(path, data, lines)
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a small UTF-8 file, without a BOM. Raises UserError for anything else."""
     try:
         file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - Path.open has no opener
     except FileNotFoundError:

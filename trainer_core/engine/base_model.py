@@ -10,7 +10,7 @@ from trainer_core.planning.facts import is_local
 _FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
 
 
-def fetch(base: str) -> Path:
+def fetch(base: str, revision: str | None = None) -> Path:
     """The folder of a base model, downloaded if it is a name on the hub.
 
     Raises UserError if there is none.
@@ -27,7 +27,7 @@ def fetch(base: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(base, allow_patterns=_FILES))
+        return Path(snapshot_download(base, revision=revision, allow_patterns=_FILES))
     except LocalEntryNotFoundError:
         raise UserError(
             f"the model {base} is not on this machine and the hub cannot be reached",

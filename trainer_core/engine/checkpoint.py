@@ -21,9 +21,10 @@ from safetensors.torch import load_file, save_file
 from trainer_core.errors import UserError
 from trainer_core.files import sync_folder
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 TRAINER_STATE = "trainer_state.json"
+RandomState = tuple[dict[str, Any], dict[str, torch.Tensor]]
 _NAME = re.compile(r"^step-(\d+)$")
 
 
@@ -100,7 +101,7 @@ def save_loop_state(folder: Path, optimizer: Any, scheduler: Any) -> None:
     state = optimizer.state_dict()
     tensors, plain = _split(state["state"])
     save_file(tensors, folder / "optimizer.safetensors")
-    rng, rng_tensors = _random_state()
+    rng, rng_tensors = random_state()
     save_file(rng_tensors, folder / "random.safetensors")
     _write_json(
         folder / "loop.json",
@@ -127,12 +128,17 @@ def load_loop_state(folder: Path, optimizer: Any, scheduler: Any) -> None:
 
 def restore_random_state(folder: Path) -> None:
     """Python's, NumPy's and torch's generators as they were."""
-    saved = _read_json(folder / "loop.json")["random"]
-    version, state, gauss = saved["python"]
-    random.setstate((version, tuple(state), gauss))
+    plain = _read_json(folder / "loop.json")["random"]
+    set_random_state((plain, load_file(folder / "random.safetensors")))
+
+
+def set_random_state(state: RandomState) -> None:
+    """The opposite of `random_state`."""
+    saved, tensors = state
+    version, python, gauss = saved["python"]
+    random.setstate((version, tuple(python), gauss))
     name, keys, position, has_gauss, cached = saved["numpy"]
     np.random.set_state((name, np.array(keys, dtype=np.uint32), position, has_gauss, cached))
-    tensors = load_file(folder / "random.safetensors")
     torch.set_rng_state(tensors["cpu"])
     for index in range(torch.cuda.device_count()):
         if f"cuda.{index}" in tensors:
@@ -146,13 +152,14 @@ class Position:
     tokens: int
     best_step: int | None
     best_loss: float | None
+    # For early stopping: the loss to be beaten, and how many validations have not.
+    gained_loss: float | None = None
+    without_gain: int = 0
 
 
-def write_position(
-    folder: Path, tokens: int, best_step: int | None, best_loss: float | None
-) -> None:
+def write_position(folder: Path, position: Position) -> None:
     """Save a Position."""
-    _write_json(folder / "position.json", asdict(Position(tokens, best_step, best_loss)))
+    _write_json(folder / "position.json", asdict(position))
 
 
 def read_position(folder: Path) -> Position:
@@ -160,7 +167,8 @@ def read_position(folder: Path) -> Position:
     return Position(**_read_json(folder / "position.json"))
 
 
-def _random_state() -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+def random_state() -> RandomState:
+    """The state of Python's, NumPy's and torch's generators: plain values, and tensors."""
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     plain = {
         "python": random.getstate(),
@@ -173,23 +181,34 @@ def _random_state() -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
 
 
 def _split(state: dict[int, dict[str, Any]]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Optimizer state as tensors by `parameter.name`, and the rest as plain values."""
+    """Optimizer state as tensors by `parameter/name`, and the rest as plain values. 8-bit
+    optimizers keep a dictionary in it, whose entries are `parameter/name/entry`."""
     tensors: dict[str, torch.Tensor] = {}
     plain: dict[str, Any] = {}
+
+    def put(path: str, value: Any) -> None:
+        if isinstance(value, torch.Tensor):
+            # A copy: 8-bit optimizers share tables between parameters, safetensors does not.
+            tensors[path] = value.detach().cpu().clone().contiguous()
+        elif isinstance(value, dict):
+            for name, entry in value.items():
+                put(f"{path}/{name}", entry)
+        else:
+            plain[path] = value
+
     for index, entries in state.items():
-        for name, value in entries.items():
-            if isinstance(value, torch.Tensor):
-                tensors[f"{index}.{name}"] = value.detach().cpu().contiguous()
-            else:
-                plain[f"{index}.{name}"] = value
+        put(str(index), entries)
     return tensors, plain
 
 
 def _join(tensors: dict[str, torch.Tensor], plain: dict[str, Any]) -> dict[int, dict[str, Any]]:
     state: dict[int, dict[str, Any]] = {}
-    for key, value in {**tensors, **plain}.items():
-        index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = value
+    for path, value in {**tensors, **plain}.items():
+        index, *inner, name = path.split("/")
+        holder = state.setdefault(int(index), {})
+        for key in inner:
+            holder = holder.setdefault(key, {})
+        holder[name] = value
     return state
 
 

@@ -2,21 +2,23 @@
 saves is ours.
 """
 
+import math
 import shutil
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-from trl import SFTConfig, SFTTrainer
+from trl import SFTTrainer
 
-from trainer_core.config.schema import RunConfig
+from trainer_core.config.training_section import TrainingSection
 from trainer_core.engine import checkpoint as checkpoints
-from trainer_core.engine.adapter import load_adapter_weights, write_adapter
+from trainer_core.engine.adapter import load_trained, write_trained
 from trainer_core.engine.batches import EpochOrder
+from trainer_core.errors import BackpropError
 from trainer_core.runs.control import Control
-from trainer_core.runs.events import Checkpoint, Eval, Metrics, Stage
+from trainer_core.runs.events import Checkpoint, Eval, Metrics, Notice, Stage
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.recorder import Recorder
 
@@ -26,68 +28,36 @@ _SUMMARY = "train_runtime"
 _COUNTED = {"epoch", "num_tokens"}
 
 
-def loop_config(
-    config: RunConfig, total_steps: int, folder: RunFolder, has_eval: bool
-) -> SFTConfig:
-    """The run's settings in TRL's words. Loss is over trained tokens, averaged over the whole
-    effective batch."""
-    training = config.training
-    bfloat16 = config.model.dtype == "bfloat16"
-    return SFTConfig(
-        output_dir=str(folder.checkpoints),  # TRL writes nothing there: saving is ours
-        max_steps=total_steps,
-        per_device_train_batch_size=training.batch_size,
-        per_device_eval_batch_size=training.batch_size,
-        gradient_accumulation_steps=training.gradient_accumulation,
-        learning_rate=training.learning_rate,
-        lr_scheduler_type=training.scheduler,
-        warmup_steps=training.warmup_steps,
-        weight_decay=training.weight_decay,
-        max_grad_norm=training.max_grad_norm,
-        optim="adamw_torch",
-        seed=training.seed,
-        bf16=bfloat16 and torch.cuda.is_available(),
-        fp16=config.model.dtype == "float16" and torch.cuda.is_available(),
-        use_cpu=not torch.cuda.is_available(),
-        eval_strategy="steps" if has_eval else "no",
-        eval_steps=training.eval_steps if has_eval else None,
-        metric_for_best_model="loss" if has_eval else None,
-        greater_is_better=False if has_eval else None,
-        save_strategy="steps",
-        save_steps=training.save_steps,
-        logging_steps=1,
-        logging_nan_inf_filter=False,  # a loss that is not a number must be seen
-        gradient_checkpointing=False,
-        dataloader_num_workers=0,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        remove_unused_columns=False,
-        max_length=None,  # TRL would cut at 1,024 tokens
-        packing=False,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        disable_tqdm=True,
-        report_to="none",
-        push_to_hub=False,
-    )
-
-
 class Loop(SFTTrainer):  # type: ignore[misc]
     """Trains, says each step, saves checkpoints of our own, and does what the user asks between
     steps."""
 
     def __init__(
-        self, *, folder: RunFolder, recorder: Recorder, wishes: Control, keep: int, **arguments: Any
+        self,
+        *,
+        folder: RunFolder,
+        recorder: Recorder,
+        wishes: Control,
+        settings: TrainingSection,
+        stop_at_bad_loss: bool,
+        **arguments: Any,
     ) -> None:
         self._folder = folder
         self._recorder = recorder
         self._wishes = wishes
-        self._keep = keep
+        self._settings = settings
+        self._stop_at_bad_loss = stop_at_bad_loss
         self._started = time.monotonic()
         self._step_ends: deque[tuple[float, int]] = deque(maxlen=20)
         self._tokens = 0
         self._saved_step = -1
+        self._without_gain = 0
+        self._gained_loss: float | None = None
+        self.stopped_early = False
         self.best_step: int | None = None
         self.best_loss: float | None = None
-        self.on_best: Any = None
+        self.on_best: Callable[[], None] | None = None
+        self.on_samples: Callable[[int], None] | None = None
         super().__init__(**arguments)
         # Progress on a terminal is the client's work; stdout goes to worker.log.
         for callback in list(self.callback_handler.callbacks):
@@ -118,6 +88,8 @@ class Loop(SFTTrainer):  # type: ignore[misc]
             self._say_step(values)
 
     def _say_step(self, values: dict[str, float]) -> None:
+        if not math.isfinite(values["loss"]):
+            self._bad_loss(values["loss"])
         now = time.monotonic()
         self._step_ends.append((now, self._tokens))
         rate = left = None
@@ -140,8 +112,18 @@ class Loop(SFTTrainer):  # type: ignore[misc]
             )
         )
 
+    def _bad_loss(self, loss: float) -> None:
+        """A loss that is not a number: nothing good comes after it."""
+        step = self.state.global_step
+        message = f"the loss of step {step} is {loss}, not a number"
+        hint = "Lower training.learning_rate, or compute in another training.precision."
+        if self._stop_at_bad_loss:
+            raise BackpropError(f"{message}; the last checkpoint stands", hint=hint)
+        self._recorder.record(Notice(message=message, hint=hint))
+
     def _say_eval(self, values: dict[str, float]) -> None:
         loss = values["eval_loss"]
+        self._count_gains(loss)
         best = self.best_loss is None or loss < self.best_loss
         if best:
             self.best_loss, self.best_step = loss, self.state.global_step
@@ -158,6 +140,17 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         if best and self.on_best is not None:
             self.on_best()
 
+    def _count_gains(self, loss: float) -> None:
+        """End the run after `patience` validations without a loss that is lower by `min_delta`."""
+        best, patience = self._gained_loss, self._settings.patience
+        if best is None or loss < best - self._settings.min_delta:
+            self._gained_loss, self._without_gain = loss, 0
+            return
+        self._without_gain += 1
+        if patience is not None and self._without_gain >= patience:
+            self.stopped_early = True
+            self.control.should_training_stop = True
+
     def evaluate(self, *arguments: Any, **named: Any) -> Any:
         self._recorder.record(Stage(stage="evaluating", detail=f"step {self.state.global_step}"))
         result = super().evaluate(*arguments, **named)
@@ -170,7 +163,11 @@ class Loop(SFTTrainer):  # type: ignore[misc]
 
     def _maybe_log_save_evaluate(self, *arguments: Any, **named: Any) -> None:
         super()._maybe_log_save_evaluate(*arguments, **named)
-        wishes = self._wishes
+        wishes, every = self._wishes, self._settings.sample_steps
+        if every and self.state.global_step % every == 0 and self.on_samples is not None:
+            self.on_samples(self.state.global_step)
+            self._recorder.record(Stage(stage="training"))
+            self._step_ends.clear()
         self._obey()
         if wishes.paused and not wishes.stopping:
             self._recorder.record(Stage(stage="paused", detail=f"step {self.state.global_step}"))
@@ -204,22 +201,32 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         final = self._folder.checkpoints / f"step-{step}"
         temporary = self._folder.checkpoints / f".step-{step}.new"
         shutil.rmtree(temporary, ignore_errors=True)
-        write_adapter(self.model, temporary)
+        write_trained(self.model, temporary)
         checkpoints.save_loop_state(temporary, self.optimizer, self.lr_scheduler)
         self.state.save_to_json(str(temporary / checkpoints.TRAINER_STATE))
-        checkpoints.write_position(temporary, self._tokens, self.best_step, self.best_loss)
+        checkpoints.write_position(temporary, self._position())
         checkpoints.finish(temporary, final)
-        checkpoints.prune(self._folder.checkpoints, self._keep, self.best_step)
+        checkpoints.prune(self._folder.checkpoints, self._settings.keep_checkpoints, self.best_step)
         self._saved_step = step
         path = final.relative_to(self._folder.path).as_posix()
         self._recorder.record(Checkpoint(step=step, path=path, reason=reason))
 
+    def _position(self) -> checkpoints.Position:
+        return checkpoints.Position(
+            tokens=self._tokens,
+            best_step=self.best_step,
+            best_loss=self.best_loss,
+            gained_loss=self._gained_loss,
+            without_gain=self._without_gain,
+        )
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         folder = Path(resume_from_checkpoint)
-        load_adapter_weights(model or self.model, folder)
+        load_trained(model or self.model, folder)
         position = checkpoints.read_position(folder)
         self._tokens = position.tokens
         self.best_step, self.best_loss = position.best_step, position.best_loss
+        self._gained_loss, self._without_gain = position.gained_loss, position.without_gain
         self._saved_step = checkpoints.step_of(folder)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:

@@ -6,22 +6,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer_core.config.load import LoadedConfig
 from trainer_core.config.schema import RunConfig
 from trainer_core.data.report import DataReport
 from trainer_core.engine.base_model import fetch
 from trainer_core.errors import StoppedError, UserError
 from trainer_core.hardware.facts import machine_facts
-from trainer_core.planning.backend import BackendChoice
-from trainer_core.planning.facts import DataFacts, ModelFacts, is_local, model_facts
-from trainer_core.planning.plan import ResolvedRun, plan, plan_max_length
+from trainer_core.planning.backend import BackendChoice, require_supported
+from trainer_core.planning.bases import adapter_facts
+from trainer_core.planning.corrections import load_corrections
+from trainer_core.planning.facts import ModelFacts, is_local, model_facts
+from trainer_core.planning.plan import ResolvedRun, plan, way_to_fit
 from trainer_core.runs.control import Control
 from trainer_core.runs.events import Notice, Progress, Stage
 from trainer_core.runs.recorder import Recorder
+from trainer_core.text import size
 from trainer_core.tokens.encode_chunk import EncoderSetup
 from trainer_core.tokens.examples import Encoder
-from trainer_core.tokens.packing import Bins, fill_rate, pack
+from trainer_core.tokens.limit import PlannedLimit
+from trainer_core.tokens.packing import Bins, fill_rate
 from trainer_core.tokens.pool import usable_workers
 from trainer_core.tokens.prepare import Examples, Prepared, prepare
+from trainer_core.tokens.statistics import bins_of, data_stats
 from trainer_core.tokens.tokenizer import load_tokenizer
 
 log = logging.getLogger(__name__)
@@ -33,6 +39,7 @@ class Ready:
     """What the loop needs besides the model."""
 
     base: Path
+    facts: ModelFacts
     encoder: Encoder
     train: Examples
     validation: Examples
@@ -43,8 +50,7 @@ class Ready:
 
 
 def make_ready(
-    config: RunConfig,
-    given: frozenset[str],
+    loaded: LoadedConfig,
     resolved: ResolvedRun | None,
     choice: BackendChoice,
     recorder: Recorder,
@@ -56,23 +62,37 @@ def make_ready(
 
     Raises UserError, and StoppedError if the user ends it meanwhile.
     """
+    config = resolved.config if resolved is not None else loaded.config
     if not is_local(config.model.base):
         recorder.record(Stage(stage="downloading", detail=config.model.base))
-    base = fetch(config.model.base)
+    base = fetch(config.model.base, config.model.revision)
     facts = model_facts(base)
+    adapter = adapter_facts(Path(config.lora.adapter)) if config.lora.adapter else None
     recorder.record(Stage(stage="tokenizing", detail=config.data.name))
     prepared = _encode(config, base, facts, recorder, control, own_process=own_process)
     _say_report(prepared.report, recorder)
     train, validation = prepared.splits["train"], prepared.splits["validation"]
     if not len(train):
         raise _nothing_left(config, prepared.report)
-    train_bins, validation_bins = (_packed(config, facts, part) for part in (train, validation))
-    data_facts = _facts(prepared, train_bins)
+    train_bins, validation_bins = (bins_of(prepared, config, part) for part in (train, validation))
+    _say_packing(train, train_bins, prepared.report.max_length or 0)
     if resolved is None:
         recorder.record(Stage(stage="planning"))
-        resolved = plan(config, given, machine_facts(), facts, data_facts, choice)
+        stats = data_stats(prepared, config, train_bins)
+        resolved = plan(
+            loaded,
+            machine_facts(),
+            facts,
+            stats.facts,
+            choice,
+            stats.early,
+            adapter,
+            load_corrections(),
+        )
+        require_supported(resolved.config, gpu=bool(machine_facts().gpus))
+        _say_plan(resolved, recorder)
     encoder = Encoder(load_tokenizer(base, config.model.template), config.model.base)
-    return Ready(base, encoder, train, validation, resolved, train_bins, validation_bins)
+    return Ready(base, facts, encoder, train, validation, resolved, train_bins, validation_bins)
 
 
 def _encode(
@@ -85,15 +105,31 @@ def _encode(
     own_process: bool,
 ) -> Prepared:
     setup = EncoderSetup(base, config.model.template, config.model.base, config.data.train_on)
-    max_length, _ = plan_max_length(config, facts)
     return prepare(
         config.data,
         setup,
-        max_length,
+        PlannedLimit(config, facts),
         config.training.seed,
         workers=usable_workers(config.data.workers, own_process=own_process),
         progress=_progress(recorder, control),
     )
+
+
+def _say_plan(run: ResolvedRun, recorder: Recorder) -> None:
+    """What the plan warns of. Raises UserError if the run will not fit and must not be tried."""
+    for warning in run.warnings:
+        recorder.record(Notice(message=warning))
+    memory = run.memory
+    if memory is None or memory.fits:
+        return
+    message = (
+        f"the run needs about {size(memory.total)} of memory, and {memory.device} has "
+        f"{size(memory.budget)}"
+    )
+    hint = way_to_fit(run)
+    if run.config.safety.over_memory == "stop":
+        raise UserError(message, hint=hint)
+    recorder.record(Notice(message=message, hint=hint))
 
 
 def _progress(recorder: Recorder, control: Control) -> Callable[[int, float], None]:
@@ -133,13 +169,8 @@ def _say_report(report: DataReport, recorder: Recorder) -> None:
         )
 
 
-def _packed(config: RunConfig, facts: ModelFacts, examples: Examples) -> Bins | None:
-    """The rows that the examples are packed into; None where each is a row of its own."""
-    if config.training.packing != "pack":
-        return None
-    capacity, _ = plan_max_length(config, facts)
-    bins = pack(examples.lengths, capacity)
-    if len(bins):
+def _say_packing(examples: Examples, bins: Bins | None, capacity: int) -> None:
+    if bins is not None and len(bins):
         log.info(
             "%s examples packed into %s rows of %s tokens, %.1f %% filled",
             f"{len(examples):,}",
@@ -147,16 +178,6 @@ def _packed(config: RunConfig, facts: ModelFacts, examples: Examples) -> Bins | 
             f"{capacity:,}",
             100 * fill_rate(examples.lengths, bins, capacity),
         )
-    return bins
-
-
-def _facts(prepared: Prepared, bins: Bins | None) -> DataFacts:
-    """What the plan needs to know; with packing, rows are what batches are made of."""
-    train, validation = prepared.splits["train"], prepared.splits["validation"]
-    report = prepared.report.split("train")
-    longest = int(train.lengths.max()) if len(train) else 0
-    rows = len(train) if bins is None else len(bins)
-    return DataFacts(rows, len(validation), longest, report.tokens, report.trained_tokens)
 
 
 def _nothing_left(config: RunConfig, report: DataReport) -> UserError:

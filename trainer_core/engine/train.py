@@ -3,17 +3,19 @@
 import logging
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from trainer_core.config.load import load_config
 from trainer_core.engine.base_model import quieten
 from trainer_core.engine.preparing import Ready, make_ready
 from trainer_core.errors import StoppedError, UserError
-from trainer_core.planning.backend import BackendChoice, choose_backend
+from trainer_core.hardware.facts import machine_facts
+from trainer_core.planning.backend import BackendChoice, choose_backend, require_supported
+from trainer_core.planning.bases import follow_adapter
 from trainer_core.planning.facts import is_local
 from trainer_core.planning.resolved_file import read_resolved, write_resolved
 from trainer_core.runs.control import Control
-from trainer_core.runs.events import Finished, Plan, Samples, Stage
+from trainer_core.runs.events import Finished, Plan, Stage
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.recorder import Recorder
 
@@ -31,19 +33,18 @@ def train(
     """
     started = time.monotonic()
     resolved = read_resolved(folder.resolved)
-    loaded = load_config(folder.config)
+    loaded = follow_adapter(load_config(folder.config))
     config = resolved.config if resolved is not None else loaded.config
     recorder.hardware_seconds = config.logging.hardware_seconds
     logging.getLogger("trainer_core").setLevel(config.logging.level)
 
     quieten(offline=own_process and is_local(config.model.base))
     choice = choose_backend(config.model.backend)
+    require_supported(config, gpu=bool(machine_facts().gpus))
     backend = _import_backend(choice, recorder)
     _check(control)
 
-    ready = make_ready(
-        config, loaded.given, resolved, choice, recorder, control, own_process=own_process
-    )
+    ready = make_ready(loaded, resolved, choice, recorder, control, own_process=own_process)
     resume_from = _resume_point(folder)
     if resolved is None:
         write_resolved(folder.resolved, ready.run)
@@ -54,6 +55,7 @@ def train(
             epochs=run.epochs,
             values=run.values(),
             reasons=run.reasons(),
+            memory=run.memory.model_dump() if run.memory is not None else {},
             resumed_from=_step(resume_from),
         )
     )
@@ -75,16 +77,20 @@ def _import_backend(choice: BackendChoice, recorder: Recorder) -> Any:
 
 
 def _load_model(backend: Any, ready: Ready, recorder: Recorder) -> Any:
+    """The model to train. Raises UserError if it cannot be loaded."""
     import torch
+
+    from trainer_core.engine.adapter import load_trained
 
     config = ready.run.config
     recorder.record(Stage(stage="loading", detail=config.model.base))
     began = time.monotonic()
     try:
         model = backend.load(ready.base, config, getattr(torch, config.model.dtype))
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"the model {config.model.base} cannot be loaded: {reason}") from error
+    except (OSError, ValueError, ImportError) as error:
+        raise _cannot_load(config.model.base, error) from error
+    if config.lora.adapter is not None:
+        load_trained(model, Path(config.lora.adapter))
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     everything = sum(p.numel() for p in model.parameters())
     log.info(
@@ -96,6 +102,16 @@ def _load_model(backend: Any, ready: Ready, recorder: Recorder) -> Any:
         f"{everything:,}",
     )
     return model
+
+
+def _cannot_load(base: str, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())
+    if "trust_remote_code" in reason:
+        return UserError(
+            f"the model {base} needs Python code of its own, which is not run",
+            hint="Read it, and set model.trust_remote_code: true if you trust it.",
+        )
+    return UserError(f"the model {base} cannot be loaded: {reason[:300]}")
 
 
 def _train(
@@ -110,85 +126,52 @@ def _train(
 ) -> Finished:
     from transformers import AutoTokenizer
 
-    from trainer_core.engine.adapter import save_adapter
-    from trainer_core.engine.answers import answer_prompts
     from trainer_core.engine.attention import attend_by_example, require_packing
     from trainer_core.engine.batches import collator, to_dataset
-    from trainer_core.engine.loop import Loop, loop_config
+    from trainer_core.engine.loop import Loop
+    from trainer_core.engine.loop_config import loop_config
+    from trainer_core.engine.memory import forget_peak
+    from trainer_core.engine.outcome import Outcome
+    from trainer_core.engine.probe import probe_if_wanted
 
-    run, training = ready.run, ready.run.config.training
-    encoder = ready.encoder
-    template = encoder.tokenizer.template if run.config.model.template else None
-
-    def answer(when: Literal["before", "after"], step: int) -> None:
-        if training.sample_prompts and not control.stopping:
-            recorder.record(Stage(stage="answering", detail=f"{when} training"))
-            with backend.answering(model):
-                answers = answer_prompts(
-                    model, encoder, training.sample_prompts, training.sample_tokens, control
-                )
-            recorder.record(Samples(when=when, step=step, answers=answers))
-
+    run, config, training = ready.run, ready.run.config, ready.run.config.training
+    outcome = Outcome(folder, recorder, control, backend, ready, model)
     if training.packing != "off":
         attend_by_example(model)
-        difference = require_packing(model, run.config.model.backend)
+        difference = require_packing(model, config.model.backend)
         log.info("packed examples do not see one another (logits differ by %.1e)", difference)
+    # TRL insists on one, and uses it for nothing: the examples are ready-made.
+    tokenizer = AutoTokenizer.from_pretrained(str(ready.base))
     if resume_from is None:
-        answer("before", 0)
+        outcome.answer("before", 0)
+        _check(control)
+        if config.safety.probe == "on":
+            recorder.record(Stage(stage="measuring", detail="the longest examples"))
+            probe_if_wanted(model, ready, folder, tokenizer)
     _check(control)
     loop = Loop(
         folder=folder,
         recorder=recorder,
         wishes=control,
-        keep=training.keep_checkpoints,
+        settings=training,
+        stop_at_bad_loss=config.safety.bad_loss == "stop",
         model=model,
-        args=loop_config(run.config, run.total_steps, folder, bool(ready.validation)),
+        args=loop_config(config, run.total_steps, folder, bool(ready.validation)),
         train_dataset=to_dataset(ready.train, ready.train_bins),
         eval_dataset=(
             to_dataset(ready.validation, ready.validation_bins) if ready.validation else None
         ),
-        data_collator=collator(training.packing, encoder.tokenizer.pad_id),
-        # TRL insists on one, and uses it for nothing: the examples are ready-made.
-        processing_class=AutoTokenizer.from_pretrained(str(ready.base)),
+        data_collator=collator(training.packing, ready.encoder.tokenizer.pad_id),
+        processing_class=tokenizer,
     )
-    loop.on_best = lambda: save_adapter(model, folder.adapter / "best", ready.base, template)
+    loop.on_best = outcome.save_best
+    loop.on_samples = lambda step: outcome.answer("during", step)
     control.holds_work = True
     detail = f"resumed at step {_step(resume_from)}" if resume_from else ""
     recorder.record(Stage(stage="training", detail=detail))
+    forget_peak()
     loop.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
-
-    step = loop.state.global_step
-    last = folder.adapter / "last"
-    if not control.aborting:
-        recorder.record(Stage(stage="saving", detail=str(last)))
-        loop.save("end")
-        save_adapter(model, last, ready.base, template)
-    stopped = step < run.total_steps
-    if not stopped:
-        answer("after", step)
-    history = [entry["loss"] for entry in loop.state.log_history if "loss" in entry]
-    return Finished(
-        outcome="stopped" if stopped else "finished",
-        step=step,
-        elapsed=time.monotonic() - started,
-        saved="" if control.aborting else str(last),
-        message=_ending(control, step) if stopped else "",
-        summary={
-            "first_loss": history[0] if history else None,
-            "last_loss": history[-1] if history else None,
-            "best_eval_loss": loop.best_loss,
-            "best_eval_step": loop.best_step,
-        },
-    )
-
-
-def _ending(control: Control, step: int) -> str:
-    why = f" ({control.reason})" if control.reason else ""
-    return (
-        f"aborted at step {step}{why}"
-        if control.aborting
-        else f"stopped and saved at step {step}{why}"
-    )
+    return outcome.finish(loop, time.monotonic() - started)
 
 
 def _resume_point(folder: RunFolder) -> Path | None:

@@ -5,34 +5,56 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, set_seed
+import torch
+from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, set_seed
 
 from trainer_core.config.schema import RunConfig
+from trainer_core.engine.lora import lora_arguments, mend_quantization
 
 
-def load(folder: Path, config: RunConfig, dtype: Any) -> Any:
-    """The base model with a fresh adapter on it."""
+def load(folder: Path, config: RunConfig, dtype: torch.dtype) -> Any:
+    """The base model with a fresh adapter on it; or the base alone, all of it to be trained."""
+    arguments: dict[str, Any] = {}
+    if config.model.attention is not None:
+        arguments["attn_implementation"] = config.model.attention
+    if config.model.quantization != "none":
+        arguments["quantization_config"] = _quantized(config.model.quantization, dtype)
     model = AutoModelForCausalLM.from_pretrained(
-        str(folder), dtype=dtype, trust_remote_code=False, use_safetensors=True
+        str(folder),
+        dtype=dtype,
+        trust_remote_code=config.model.trust_remote_code,
+        use_safetensors=True,
+        **arguments,
     )
     model.config.use_cache = False
     set_seed(config.training.seed)
-    lora = config.lora
-    adapter = LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=lora.targets,
-        bias="none",
-        task_type="CAUSAL_LM",
+    if config.training.method == "full":
+        return model
+    if config.model.quantization != "none":
+        # Checkpointing is switched on by the loop.
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    adapter = LoraConfig(**lora_arguments(config.lora), task_type="CAUSAL_LM")
+    model = get_peft_model(model, adapter)
+    mend_quantization(model, config.lora, str(folder))
+    return model
+
+
+def _quantized(bits: str, dtype: torch.dtype) -> BitsAndBytesConfig:
+    if bits == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
     )
-    return get_peft_model(model, adapter)
 
 
 @contextmanager
-def answering(model: Any) -> Iterator[None]:
+def answering(model: Any, config: RunConfig) -> Iterator[None]:
     """The model ready to generate, and back in training afterwards."""
+    del config
     model.eval()
     try:
         yield

@@ -11,41 +11,51 @@ import unsloth  # noqa: F401 - before everything below
 from unsloth import FastLanguageModel
 
 from trainer_core.config.schema import RunConfig
+from trainer_core.engine.lora import lora_arguments, mend_quantization
 
 
 def load(folder: Path, config: RunConfig, dtype: Any) -> Any:
-    """The base model with a fresh adapter on it."""
+    """The base model with a fresh adapter on it; or the base alone, all of it to be trained."""
+    full = config.training.method == "full"
     # The tokenizer that comes along is dropped: Unsloth patches templates and pad tokens.
     model, _ = FastLanguageModel.from_pretrained(
         str(folder),
         max_seq_length=config.model.max_length,
         dtype=dtype,
-        load_in_4bit=False,
-        trust_remote_code=False,
+        load_in_4bit=config.model.quantization == "4bit",
+        load_in_8bit=config.model.quantization == "8bit",
+        full_finetuning=full,
+        trust_remote_code=config.model.trust_remote_code,
+        use_gradient_checkpointing=_checkpointing(config),
     )
-    lora = config.lora
-    targets = lora.targets
-    return FastLanguageModel.get_peft_model(
+    if full:
+        return model
+    arguments = lora_arguments(config.lora)
+    if config.lora.targets == "all-linear":
+        arguments["target_modules"] = _ALL_LINEAR
+    model = FastLanguageModel.get_peft_model(
         model,
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=_ALL_LINEAR if targets == "all-linear" else targets,
-        bias="none",
-        use_gradient_checkpointing=False,
+        **arguments,
+        use_gradient_checkpointing=_checkpointing(config),
         random_state=config.training.seed,
     )
+    mend_quantization(model, config.lora, str(folder))
+    return model
 
 
 @contextmanager
-def answering(model: Any) -> Iterator[None]:
+def answering(model: Any, config: RunConfig) -> Iterator[None]:
     """The model ready to generate, and back in training afterwards."""
     FastLanguageModel.for_inference(model)
     try:
         yield
     finally:
-        FastLanguageModel.for_training(model, use_gradient_checkpointing=False)
+        FastLanguageModel.for_training(model, use_gradient_checkpointing=_checkpointing(config))
 
 
-# Unsloth takes no "all-linear"; these are the linear layers of the models it knows.
+def _checkpointing(config: RunConfig) -> bool | str:
+    return {"off": False, "on": True}.get(config.training.gradient_checkpointing, "unsloth")
+
+
+# The linear layers of the models that Unsloth knows.
 _ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]

@@ -7,6 +7,8 @@ from typing import Any
 import pynvml
 from pydantic import BaseModel
 
+BFLOAT16_CAPABILITY = 8
+
 
 class Gpu(BaseModel):
     """One GPU now. Memory in bytes, percent, °C, watts; what NVML does not tell is None."""
@@ -46,6 +48,14 @@ class GpuReader:
     def read(self) -> list[Gpu]:
         """A sample of each GPU; one that fell off the bus has a name and nothing else."""
         return [_sample(index, handle) for index, handle in enumerate(self._handles)]
+
+
+    def computes_bfloat16(self) -> bool:
+        """Whether the first GPU multiplies bfloat16 in hardware (from compute capability 8.0 on)."""
+        if not self._handles:
+            return False
+        found = _ask(lambda: pynvml.nvmlDeviceGetCudaComputeCapability(self._handles[0]))
+        return bool(found and found[0] >= BFLOAT16_CAPABILITY)
 
 
 def visible_handles(selection: str | None) -> list[Any]:

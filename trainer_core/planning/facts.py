@@ -2,33 +2,42 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer_core.config.model_section import Quantization
 from trainer_core.errors import UserError
+from trainer_core.planning.shape import ModelShape, model_shape
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """A model folder's config.json, as far as planning needs it."""
+    """A model's config.json, as far as planning needs it. `shape` is None for a kind of model whose
+    sizes are not understood; `quantized` is how the weights are stored."""
 
     name: str
     model_type: str
     context: int
     parameters: int
     has_template: bool
+    shape: ModelShape | None = None
+    quantized: Quantization = "none"
 
 
 @dataclass(frozen=True)
 class DataFacts:
-    """The examples after tokenising. Lengths in tokens."""
+    """The examples after tokenising. `train` and `validation` count the rows that batches are made
+    of, which with packing hold several of the `examples`. Lengths in tokens."""
 
     train: int
     validation: int
     longest: int
     tokens: int
     trained_tokens: int
+    examples: int = 0
+    estimated: bool = False
 
 
 def is_local(base: str) -> bool:
@@ -40,33 +49,55 @@ def is_local(base: str) -> bool:
 def model_facts(folder: Path) -> ModelFacts:
     """Read a model folder. Raises UserError if it is not one."""
     config = _json(folder / "config.json")
+    facts = facts_of(config, folder.name, where=str(folder / "config.json"))
+    return ModelFacts(
+        name=facts.name,
+        model_type=facts.model_type,
+        context=facts.context,
+        parameters=_parameters(folder) or facts.parameters,
+        has_template=_has_template(folder),
+        shape=facts.shape,
+        quantized=facts.quantized,
+    )
+
+
+def facts_of(config: Mapping[str, Any], name: str, where: str = "") -> ModelFacts:
+    """The facts in a config.json's content. Raises UserError if it is none of a model."""
     inner = config.get("text_config")
-    sizes: dict[str, Any] = inner if isinstance(inner, dict) else config
+    sizes = inner if isinstance(inner, Mapping) else config
     model_type = config.get("model_type")
     if (
         not isinstance(model_type, str)
         or not model_type.replace("_", "").replace("-", "").isalnum()
     ):
-        raise UserError(
-            f"{folder / 'config.json'} names no model_type", hint="Is this a base model?"
-        )
+        raise UserError("it names no model_type", where=where, hint="Is this a base model?")
+    shape = model_shape(config)
     return ModelFacts(
-        name=folder.name,
+        name=name,
         model_type=model_type,
         context=_number(sizes, "max_position_embeddings", 2048),
-        parameters=_parameters(folder),
-        has_template=_has_template(folder),
+        parameters=shape.parameters if shape is not None else 0,
+        has_template=True,
+        shape=shape,
+        quantized=_quantized(config.get("quantization_config")),
     )
+
+
+def _quantized(config: object) -> Quantization:
+    if not isinstance(config, Mapping):
+        return "none"
+    if config.get("load_in_8bit") is True:
+        return "8bit"
+    # Of other methods (GPTQ, AWQ, FP8) this says no more than that it cannot be undone here.
+    return "4bit"
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        adapter = (path.parent / "adapter_config.json").exists()
-        what = "holds an adapter, not a base model" if adapter else "is not a model folder"
         raise UserError(
-            f"{path.parent} {what} (it has no {path.name})",
+            f"{path.parent} is not a model folder (it has no {path.name})",
             hint="Name a folder saved by transformers, or a model on the hub, in model.base.",
         ) from None
     except (OSError, ValueError, RecursionError) as error:
@@ -76,7 +107,7 @@ def _json(path: Path) -> dict[str, Any]:
     return data
 
 
-def _number(data: dict[str, Any], key: str, default: int) -> int:
+def _number(data: Mapping[str, Any], key: str, default: int) -> int:
     value = data.get(key)
     return value if isinstance(value, int) and 0 < value < 2**31 else default
 
@@ -89,7 +120,8 @@ def _has_template(folder: Path) -> bool:
 
 
 def _parameters(folder: Path) -> int:
-    """How many numbers the weights hold, from the headers of the safetensors files."""
+    """How many numbers the weights hold, from the headers of the safetensors files; 0 where they
+    are not here, or packed by quantization."""
     total = 0
     for path in sorted(folder.glob("*.safetensors")):
         with path.open("rb") as file:
@@ -99,6 +131,8 @@ def _parameters(folder: Path) -> int:
             try:
                 header = json.loads(file.read(length))
                 tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
+                if any(tensor["dtype"] in {"U8", "I8", "I32"} for tensor in tensors):
+                    return 0
                 total += sum(math.prod(tensor["shape"]) for tensor in tensors)
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 raise UserError(f"{path} has a broken header") from None

@@ -1,113 +1,140 @@
 """The plan: every value of a run resolved, with where it came from and why."""
 
 import math
-from typing import Any, Literal
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from trainer_core.config.load import LoadedConfig
 from trainer_core.config.schema import RunConfig
+from trainer_core.errors import UserError
 from trainer_core.hardware.facts import MachineFacts
+from trainer_core.planning import rules
 from trainer_core.planning.backend import BackendChoice
+from trainer_core.planning.bases import AdapterFacts
+from trainer_core.planning.choices import Choices, Origin, field_names
+from trainer_core.planning.corrections import Corrections
 from trainer_core.planning.facts import DataFacts, ModelFacts
+from trainer_core.planning.fitting import MemoryPlan, fit, memory_plan
+from trainer_core.planning.rules import Reasoned
 
 # bfloat16 on a CPU pays only where the CPU multiplies it in hardware and the model is not tiny.
 CPU_BFLOAT16_PARAMETERS = 100_000_000
-DEFAULT_MAX_LENGTH = 2048
-
-
-class Origin(BaseModel):
-    """Where a value came from. `why` is for people."""
-
-    origin: Literal["user", "preset", "auto"]
-    why: str
+# A run of this many steps is worth a minute of measuring before it.
+LONG_RUN = 500
 
 
 class ResolvedRun(BaseModel):
     """A run with nothing left open; resolved.yaml holds exactly this."""
 
-    format: int = 1
+    format: int = 2
     config: RunConfig
     total_steps: int
     epochs: float
     origins: dict[str, Origin]
+    memory: MemoryPlan | None = None
+    warnings: list[str] = []
 
     def values(self) -> dict[str, Any]:
         """The config as a flat mapping of dotted names."""
-        return {
-            f"{section}.{name}": value
-            for section, fields in self.config.model_dump().items()
-            for name, value in fields.items()
+        dumped = self.config.model_dump()
+        found = {
+            f"{section}.{name}": dumped[section][name]
+            for section, _, name in (n.partition(".") for n in field_names(self.config))
         }
+        return found | {"training.epochs": round(self.epochs, 4)}
 
     def reasons(self) -> dict[str, str]:
         """Why each value is what it is, by dotted name."""
         return {name: f"{origin.origin}: {origin.why}" for name, origin in self.origins.items()}
 
 
-def plan_max_length(config: RunConfig, model: ModelFacts) -> tuple[int, str]:
-    """The longest example, which must be known before tokenising. In tokens, with the reason."""
-    wish = config.model.max_length
-    if wish == "auto":
-        length = min(model.context, DEFAULT_MAX_LENGTH)
-        return length, f"the model's context is {model.context:,} tokens"
-    if wish > model.context:
-        return model.context, f"{wish:,} was asked for; the model's context is {model.context:,}"
-    return wish, "as configured"
-
-
 def plan(
-    config: RunConfig,
-    given: frozenset[str],
+    loaded: LoadedConfig,
     machine: MachineFacts,
     model: ModelFacts,
     data: DataFacts,
     backend: BackendChoice,
+    early: Mapping[str, Reasoned],
+    adapter: AdapterFacts | None = None,
+    corrections: Corrections | None = None,
 ) -> ResolvedRun:
-    """Resolve every "auto" of `config`. `given` names the fields that the user wrote."""
-    resolved = config.model_copy(deep=True)
-    origins = {name: _origin(name, given) for name in _field_names(config)}
+    """Resolve every "auto" of a config. `early` are the choices that came before the examples were
+    cut and packed, `adapter` describes the one to go on with.
 
-    def decide(section: str, name: str, value: Any, why: str) -> None:
-        setattr(getattr(resolved, section), name, value)
-        origins[f"{section}.{name}"] = Origin(origin="auto", why=why)
-
-    training = config.training
-    if config.model.backend == "auto":
-        decide("model", "backend", backend.name, backend.why)
-    if config.model.dtype == "auto":
-        decide("model", "dtype", *_dtype(machine, model))
-    length, why = plan_max_length(config, model)
-    if length != config.model.max_length:
-        decide("model", "max_length", length, why)
-    effective = training.batch_size * training.gradient_accumulation
-    batches = math.ceil(data.train / training.batch_size)
-    steps_per_epoch = math.ceil(batches / training.gradient_accumulation)
-    if training.steps is None:
-        epochs = training.epochs or 1.0
-        total = max(1, math.ceil(epochs * steps_per_epoch))
-        why = f"{epochs:g} epochs of {data.train:,} examples, {effective} a step"
-        if training.epochs is not None:
-            decide("training", "epochs", None, "counted in steps from here on")
-        decide("training", "steps", total, why)
-    else:
-        total = training.steps
-    if training.warmup_steps == "auto":
-        warmup = min(math.ceil(total * 0.05), 100)
-        decide("training", "warmup_steps", warmup, "5 % of the steps, at most 100")
-    if training.eval_steps == "auto":
-        interval = max(1, min(500, total // 10))
-        decide("training", "eval_steps", interval, "ten times in a run, at least every 500 steps")
-    if training.save_steps == "auto":
-        interval = max(1, min(200, total // 5))
-        decide("training", "save_steps", interval, "five times in a run, at least every 200 steps")
+    Raises UserError where the choices of the user do not fit together.
+    """
+    choices = Choices(loaded)
+    choices.decide_open("model.backend", backend.name, backend.why)
+    for name, (value, why) in early.items():
+        if why != "as configured":
+            choices.decide(name, value, why)
+    _formats(choices, machine, model)
+    _adapter(choices, model, data, adapter)
+    passes = _passes(choices, data)
+    _batch(choices, machine, model, data, passes)
+    total, in_an_epoch = _steps(choices, data, passes)
+    _rate(choices, model, total)
+    _intervals(choices, total)
+    config = _checked(choices)
+    correction = corrections.of(config, model, machine) if corrections is not None else 1.0
     return ResolvedRun(
-        config=resolved, total_steps=total, epochs=total / max(1, steps_per_epoch), origins=origins
+        config=config,
+        total_steps=total,
+        epochs=total / max(1, in_an_epoch),
+        origins=choices.origins,
+        memory=memory_plan(config, model, machine, _tokens(config, data), correction),
+        warnings=_warnings(config, model, data),
     )
 
 
-def _dtype(machine: MachineFacts, model: ModelFacts) -> tuple[str, str]:
+def way_to_fit(run: ResolvedRun) -> str:
+    """What a person can change where the estimate is over the budget."""
+    config, memory = run.config, run.memory
+    ways = []
+    if config.training.batch_size != 1:
+        ways.append("training.batch_size: 1")
+    if config.training.gradient_checkpointing == "off":
+        ways.append("training.gradient_checkpointing: on")
+    if memory is not None and memory.longest >= rules.LENGTH_UNIT:
+        ways.append(f"model.max_length: {memory.longest} (which fits)")
+    if config.training.method == "full":
+        ways.append("training.method: lora")
+    elif config.model.quantization == "none":
+        ways.append("model.quantization: 4bit")
+    ways.append("a smaller model")
+    return f"Try {', or '.join(ways)}; safety.over_memory: warn tries it all the same."
+
+
+def _formats(choices: Choices, machine: MachineFacts, model: ModelFacts) -> None:
+    if model.quantized != "none":
+        wish = choices.config.model.quantization
+        if wish not in ("auto", model.quantized):
+            raise UserError(
+                f"{choices.config.model.base} is quantised ({model.quantized}), and "
+                f"model.quantization is {wish}",
+                hint="Name the model that it was made from, or leave model.quantization out.",
+            )
+        choices.decide_open("model.quantization", model.quantized, "the base is quantised")
+    if choices.is_open("model.dtype"):
+        choices.decide("model.dtype", *_dtype(machine, model))
+    weights = choices.config.model.dtype
+    choices.decide_open("training.precision", weights, "that of the weights")
+    on_gpu, has_8bit = bool(machine.gpus), find_spec("bitsandbytes") is not None
+    if on_gpu and has_8bit:
+        choices.decide_open("training.optimizer", "adamw_8bit", "its state takes a quarter")
+    else:
+        why = "bitsandbytes is not installed" if on_gpu else "no GPU"
+        choices.decide_open("training.optimizer", "adamw", why)
+
+
+def _dtype(machine: MachineFacts, model: ModelFacts) -> Reasoned:
+    if machine.gpus and machine.gpu_bfloat16:
+        return "bfloat16", "the GPU computes in it"
     if machine.gpus:
-        return "bfloat16", "an NVIDIA GPU is there"
+        return "float16", "the GPU is too old for bfloat16"
     if machine.cpu_bfloat16 and model.parameters > CPU_BFLOAT16_PARAMETERS:
         return "bfloat16", "no GPU; the CPU has bfloat16 and the model is large"
     if machine.cpu_bfloat16:
@@ -115,16 +142,148 @@ def _dtype(machine: MachineFacts, model: ModelFacts) -> tuple[str, str]:
     return "float32", "no GPU, and bfloat16 is slow on this CPU"
 
 
-def _origin(name: str, given: frozenset[str]) -> Origin:
-    if name in given:
-        return Origin(origin="user", why="as configured")
-    return Origin(origin="preset", why="the default of the schema")
+def _adapter(
+    choices: Choices, model: ModelFacts, data: DataFacts, adapter: AdapterFacts | None
+) -> None:
+    lora = choices.config.lora
+    if choices.config.training.method == "full":
+        choices.decide_open("lora.rank", 16, "without effect: all weights are trained")
+        return
+    if adapter is None:
+        per_rank = model.shape.lora_parameters(1, lora.targets) if model.shape is not None else 0
+        if per_rank:
+            choices.decide_open("lora.rank", *rules.rank(data.trained_tokens, per_rank))
+        choices.decide_open("lora.rank", rules.RANKS[0], "the model's sizes are not known")
+        return
+    why = "the adapter's own"
+    own: dict[str, Any] = {"rank": adapter.rank, "alpha": adapter.alpha, "rslora": adapter.rslora}
+    own |= {"dora": adapter.dora, "targets": adapter.targets or lora.targets}
+    for field, value in own.items():
+        name = f"lora.{field}"
+        chosen = getattr(lora, field)
+        if choices.origins[name].origin in ("user", "preset") and chosen not in ("auto", value):
+            raise UserError(
+                f"{name} is {chosen}, but the adapter in {lora.adapter} has {value}",
+                hint="Leave it out, or train a new adapter.",
+            )
+        choices.decide(name, value, why)
 
 
-def _field_names(config: RunConfig) -> list[str]:
-    sections = type(config).model_fields
-    return [
-        f"{section}.{name}"
-        for section in sections
-        for name in type(getattr(config, section)).model_fields
-    ]
+def _passes(choices: Choices, data: DataFacts) -> float | None:
+    """How often the data is passed over; None if the steps are counted instead."""
+    training = choices.config.training
+    if training.steps != "auto":
+        return None
+    if training.epochs in ("auto", None):
+        value, why = rules.epochs(data.trained_tokens)
+        choices.decide("training.epochs", value, why)
+    return float(choices.config.training.epochs or 1)
+
+
+def _batch(
+    choices: Choices,
+    machine: MachineFacts,
+    model: ModelFacts,
+    data: DataFacts,
+    passes: float | None,
+) -> None:
+    training = choices.config.training
+    steps = None if training.steps == "auto" else training.steps
+    batch, accumulation = training.batch_size, training.gradient_accumulation
+    fixed = 1 if accumulation == "auto" else accumulation
+    if batch != "auto" and accumulation != "auto":
+        fit(choices, model, machine, _tokens(choices.config, data), batch)
+        choices.decide_open("training.effective_batch", batch * accumulation, "both are given")
+        return
+    wanted, why = rules.effective_batch(data, passes, steps)
+    if training.effective_batch != "auto":
+        wanted, why = training.effective_batch, "effective_batch is given"
+    most = wanted if batch == "auto" else batch
+    fit(choices, model, machine, _tokens(choices.config, data), max(1, most // fixed))
+    size = choices.config.training.batch_size
+    if accumulation == "auto":
+        # Rounded up, so that a step never sees fewer examples than the rule wants.
+        needed = math.ceil(wanted / size)
+        choices.decide("training.gradient_accumulation", needed, f"{wanted} in a step: {why}")
+        fixed = needed
+    if training.effective_batch == "auto":
+        choices.decide("training.effective_batch", size * fixed, why)
+
+
+def _steps(choices: Choices, data: DataFacts, passes: float | None) -> tuple[int, int]:
+    """The steps of the run, and of one pass, as the loop counts them."""
+    training = choices.config.training
+    micro_batches = math.ceil(data.train / int(training.batch_size))
+    in_an_epoch = math.ceil(micro_batches / int(training.gradient_accumulation))
+    if passes is None:
+        total = int(training.steps)
+        choices.decide("training.epochs", None, f"{total:,} steps of {in_an_epoch:,} in a pass")
+        return total, in_an_epoch
+    total = max(1, math.ceil(passes * in_an_epoch))
+    rows = "examples" if data.train == (data.examples or data.train) else "packed rows"
+    counted = f"{passes:g} epochs of {data.train:,} {rows}, {training.effective_batch} a step"
+    choices.decide("training.steps", total, counted)
+    why = choices.origins["training.epochs"]
+    choices.config.training.__dict__["epochs"] = None
+    choices.origins["training.epochs"] = why
+    return total, in_an_epoch
+
+
+def _rate(choices: Choices, model: ModelFacts, total: int) -> None:
+    if choices.is_open("training.learning_rate"):
+        value, why = rules.learning_rate(
+            model.model_type,
+            model.shape.hidden if model.shape is not None else None,
+            model.parameters,
+            total,
+            full=choices.config.training.method == "full",
+            continued=choices.config.lora.adapter is not None,
+        )
+        choices.decide("training.learning_rate", value, why)
+
+
+def _intervals(choices: Choices, total: int) -> None:
+    warmup = min(math.ceil(total * 0.05), 100)
+    choices.decide_open("training.warmup_steps", warmup, "5 % of the steps, at most 100")
+    between = max(1, min(500, total // 10))
+    choices.decide_open(
+        "training.eval_steps", between, "ten times in a run, at least every 500 steps"
+    )
+    between = max(1, min(200, total // 5))
+    choices.decide_open(
+        "training.save_steps", between, "five times in a run, at least every 200 steps"
+    )
+    long = total >= LONG_RUN
+    why = f"{total:,} steps" if long else f"{total:,} steps are fewer than {LONG_RUN}"
+    choices.decide_open("safety.probe", "on" if long else "off", why)
+
+
+def _checked(choices: Choices) -> RunConfig:
+    try:
+        return choices.result()
+    except ValidationError as error:
+        raise UserError(
+            f"the config does not fit together: {error.errors()[0]['msg']}",
+            hint="Leave out one of the fields that it names, and it is planned.",
+        ) from None
+
+
+def _tokens(config: RunConfig, data: DataFacts) -> int:
+    """The longest row of a micro-batch: with packing, every row is as long as may be."""
+    length = config.model.max_length
+    if config.training.packing == "pack" and length != "auto":
+        return length
+    return max(1, data.longest)
+
+
+def _warnings(config: RunConfig, model: ModelFacts, data: DataFacts) -> list[str]:
+    found = []
+    rank = config.lora.rank
+    if config.training.method == "lora" and model.shape is not None and rank != "auto":
+        trained = model.shape.lora_parameters(rank, config.lora.targets)
+        if data.trained_tokens > 2 * trained > 0:
+            found.append(
+                f"the adapter has {trained:,} parameters for {data.trained_tokens:,} trained "
+                "tokens: it may be too small to learn them; a higher lora.rank holds more"
+            )
+    return found

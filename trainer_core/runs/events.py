@@ -44,13 +44,14 @@ class Progress(_Base):
 
 
 class Plan(_Base):
-    """The run as resolved just before loading weights."""
+    """The run as resolved just before loading weights. `memory` is planning's MemoryPlan."""
 
     type: Literal["plan"] = "plan"
     total_steps: int
     epochs: float
     values: dict[str, Any]
     reasons: dict[str, str]
+    memory: dict[str, Any] = {}
     resumed_from: int | None = None
 
 

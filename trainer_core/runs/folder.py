@@ -66,6 +66,10 @@ class RunFolder:
     def adapter(self) -> Path:
         return self.path / "adapter"
 
+    def trained(self, method: str) -> Path:
+        """Where `best` and `last` of what was trained are: adapters, or whole models."""
+        return self.path / "model" if method == "full" else self.adapter
+
     @property
     def report(self) -> Path:
         return self.path / "report.md"

@@ -7,9 +7,9 @@ from trainer_core.config.schema import NO_MODEL, RunConfig
 from trainer_core.data.problems import only_looked_at, stops
 from trainer_core.errors import UserError
 from trainer_core.planning.facts import is_local, model_facts
-from trainer_core.planning.plan import plan_max_length
 from trainer_core.tokens.encode_chunk import EncoderSetup
 from trainer_core.tokens.encode_data import Progress, quiet
+from trainer_core.tokens.limit import Limit, PlannedLimit
 from trainer_core.tokens.pool import usable_workers
 from trainer_core.tokens.prepare import Prepared, prepare
 from trainer_core.tokens.row_views import RowsAsRead
@@ -34,11 +34,11 @@ def config_of(what: str, model: str | None, overrides: list[str]) -> LoadedConfi
 def look(config: RunConfig, *, own_process: bool = True, progress: Progress = quiet) -> Prepared:
     """Prepare the data exactly as training would, but list what would stop a run. Raises UserError
     where there is nothing to look at."""
-    setup, max_length = _encoding(config)
+    setup, limit = _encoding(config)
     prepared = prepare(
         only_looked_at(config.data),
         setup,
-        max_length,
+        limit,
         config.training.seed,
         workers=usable_workers(config.data.workers, own_process=own_process),
         progress=progress,
@@ -51,26 +51,24 @@ def look(config: RunConfig, *, own_process: bool = True, progress: Progress = qu
 
 def look_at_rows(config: RunConfig) -> RowsAsRead:
     """The rows one by one, before all of them are prepared. Raises UserError."""
-    return RowsAsRead(only_looked_at(config.data), *_encoding(config))
+    setup, _ = _encoding(config)
+    wish = config.model.max_length  # where it is open, all lengths must be known first
+    return RowsAsRead(only_looked_at(config.data), setup, None if wish == "auto" else wish)
 
 
-def _encoding(config: RunConfig) -> tuple[EncoderSetup | None, int | None]:
-    """How the config's model encodes rows, and model.max_length; nothing without a model."""
+def _encoding(config: RunConfig) -> tuple[EncoderSetup | None, Limit]:
+    """How the config's model encodes rows, and how long they may be; nothing without a model."""
     if config.model.base == NO_MODEL:
         return None, None
-    base = _tokenizer_folder(config.model.base)
+    base = _tokenizer_folder(config.model.base, config.model.revision)
     setup = EncoderSetup(base, config.model.template, config.model.base, config.data.train_on)
-    return setup, _max_length(config, base)
-
-
-def _max_length(config: RunConfig, base: Path) -> int | None:
     if (base / "config.json").is_file():
-        return plan_max_length(config, model_facts(base))[0]
+        return setup, PlannedLimit(config, model_facts(base))
     wish = config.model.max_length
-    return None if wish == "auto" else wish
+    return setup, None if wish == "auto" else wish
 
 
-def _tokenizer_folder(base: str) -> Path:
+def _tokenizer_folder(base: str, revision: str | None) -> Path:
     """The folder with the model's tokenizer: as it is, or fetched from the hub without weights."""
     path = Path(base).expanduser()
     if path.is_dir():
@@ -84,7 +82,7 @@ def _tokenizer_folder(base: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(base, allow_patterns=_TOKENIZER_FILES))
+        return Path(snapshot_download(base, revision=revision, allow_patterns=_TOKENIZER_FILES))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[-1]
         raise UserError(

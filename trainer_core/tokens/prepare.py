@@ -16,6 +16,7 @@ from trainer_core.tokens.columns import Array
 from trainer_core.tokens.encode_chunk import EncoderSetup
 from trainer_core.tokens.encode_data import Progress, encode_data, quiet
 from trainer_core.tokens.examples import Encoder, Example
+from trainer_core.tokens.limit import Limit
 from trainer_core.tokens.row_views import view_of
 from trainer_core.tokens.selection import Selection, Split, select
 from trainer_core.tokens.store import Store
@@ -71,6 +72,7 @@ class Prepared:
         encoder: Encoder | None,
         report: DataReport,
         texts: Texts,
+        limit: Limit,
     ) -> None:
         self._sources = sources
         self._store = store
@@ -78,6 +80,7 @@ class Prepared:
         self.encoder = encoder
         self._texts = texts
         self.report = report
+        self.limit = limit
         self.splits = {name: Examples(store, split) for name, split in selection.splits.items()}
 
     def place(self, row: int) -> tuple[SplitName, int]:
@@ -123,7 +126,7 @@ class Prepared:
 def prepare(
     data: DataSection,
     setup: EncoderSetup | None,
-    max_length: int | None,
+    limit: Limit,
     seed: int,
     *,
     workers: int = 1,
@@ -131,7 +134,7 @@ def prepare(
 ) -> Prepared:
     """Read, check, encode and split the data; what was done before comes from the cache.
 
-    `setup` is None where no model is known: then rows are read and checked, and nothing is counted
+    `limit` says how long an example may be. `setup` is None where no model is known: then rows are read and checked, and nothing is counted
     in tokens. Raises UserError, and whatever `progress` raises.
     """
     began = time.monotonic()
@@ -142,11 +145,13 @@ def prepare(
         raise no_rows(sources)
     texts = Texts(sources, store.notes.sources)
     splits = [source.split for source in sources]
+    lengths = store.columns["length"][store.columns["problem"] == 0].astype(np.int64)
+    max_length = limit(lengths) if callable(limit) else limit
     selection = select(data, store, splits, max_length, seed)
     report = _report(data, sources, store, selection, max_length)
     report.model = setup.name if setup is not None else None
     report.seconds, report.cached = time.monotonic() - began, cached
-    return Prepared(sources, store, selection, encoder, report, texts)
+    return Prepared(sources, store, selection, encoder, report, texts, limit)
 
 
 def _report(

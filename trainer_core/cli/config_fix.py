@@ -1,0 +1,107 @@
+"""`backprop config fix`: questions about what is missing or wrong, answers into the file."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from trainer_core.config.edit import set_value, unset
+from trainer_core.config.explain import explain
+from trainer_core.config.load import load_source
+from trainer_core.config.mistakes import ConfigError
+from trainer_core.config.yaml_file import parse_scalar, parse_yaml, read_text
+from trainer_core.errors import EXIT_USER, UserError
+from trainer_core.files import write_atomically
+from trainer_core.planning.preflight import preflight
+
+# Somebody who does not answer must not be asked for ever.
+MOST_QUESTIONS = 50
+
+
+def mend(path: Path) -> int:
+    """Ask until the config is right, or the person gives up; returns the exit status. The file is
+    written once, at the end. Raises UserError for a file in which no field can be changed."""
+    before = text = read_text(path)
+    for _ in range(MOST_QUESTIONS):
+        wrong = _first_mistake(text, path)
+        if wrong is None:
+            break
+        changed = _ask(text, wrong)
+        if changed is None:
+            _write(path, before, text)
+            typer.echo(f"{path}: still wrong: {wrong}", err=True)
+            return EXIT_USER
+        text = changed
+    _write(path, before, text)
+    try:
+        preflight(load_source(parse_yaml(text, str(path)), path.parent))
+    except UserError as error:
+        typer.echo(f"{path}: every field is right, but: {error}", err=True)
+        return EXIT_USER
+    typer.echo(f"{path}: right.")
+    return 0
+
+
+def _first_mistake(text: str, path: Path) -> ConfigError | None:
+    try:
+        load_source(parse_yaml(text, str(path)), path.parent)
+    except ConfigError as error:
+        return error
+    return None
+
+
+def _ask(text: str, wrong: ConfigError) -> str | None:
+    """The text with one field mended; None if the person gives up."""
+    name = ".".join(map(str, wrong.keys))
+    typer.echo(f"\n{wrong}")
+    if wrong.unknown:
+        return _ask_unknown(text, wrong)
+    for line in _about(name):
+        typer.echo(f"  {line}")
+    answer = _read(f"{name} (empty: leave it out; ctrl+d: stop)")
+    if answer is None:
+        return None
+    if not answer.strip():
+        return unset(text, wrong.keys)
+    return set_value(text, wrong.keys, _value(answer))
+
+
+def _ask_unknown(text: str, wrong: ConfigError) -> str | None:
+    name = ".".join(map(str, wrong.keys))
+    asked = f"rename it to [{wrong.suggestion}]" if wrong.suggestion else "another name"
+    answer = _read(f"{name}: {asked}, or - to remove it")
+    if answer is None:
+        return None
+    target = answer.strip() or wrong.suggestion
+    if not target or target == "-":
+        return unset(text, wrong.keys)
+    value: Any = parse_yaml(text, "").data
+    for key in wrong.keys:
+        value = value[key]
+    return set_value(unset(text, wrong.keys), tuple(target.split(".")), value)
+
+
+def _read(question: str) -> str | None:
+    if not sys.stdin.isatty():
+        typer.echo(f"{question}: ", nl=False)
+    try:
+        return input(f"{question}: " if sys.stdin.isatty() else "")
+    except EOFError:
+        return None
+
+
+def _about(name: str) -> list[str]:
+    try:
+        return explain(name)
+    except UserError:
+        return []
+
+
+def _value(answer: str) -> Any:
+    return parse_scalar(answer.strip())
+
+
+def _write(path: Path, before: str, text: str) -> None:
+    if text != before:
+        write_atomically(path, text.encode())

@@ -1,0 +1,85 @@
+"""`backprop plan`: what a config will do here, what it costs in memory, and why."""
+
+import sys
+from json import dumps
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trainer_core.cli.options import Json, Overrides
+from trainer_core.cli.plan_report import plan_lines
+from trainer_core.config.load import LoadedConfig, load_config
+from trainer_core.errors import EXIT_FAILED, UserError
+from trainer_core.hardware.facts import MachineFacts, machine_facts
+from trainer_core.hardware.gpus import Gpu
+from trainer_core.planning.bases import follow_adapter, known_facts
+from trainer_core.planning.draft import Draft, draft
+from trainer_core.planning.early import DataStats
+from trainer_core.planning.estimate_data import guess_data
+
+GIB = 1 << 30
+
+
+def plan(
+    config: Annotated[
+        Path | None, typer.Argument(help="A YAML config; or only --set.", show_default=False)
+    ] = None,
+    gpu: Annotated[
+        float | None, typer.Option(help="Plan for a GPU of so many GiB instead of this machine.")
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Tokenise all of the data, as the run will.")
+    ] = False,
+    json: Json = False,
+    overrides: Overrides = None,
+) -> None:
+    """Show every value of a run with its origin and reason, and the memory it needs.
+
+    Nothing is loaded or started. Exit status 1 if the run would not fit.
+    """
+    loaded = follow_adapter(load_config(config, overrides or []))
+    machine = machine_facts() if gpu is None else _with_gpu(gpu)
+    facts = known_facts(loaded.config, loaded.facts, network=True)
+    stats = _exact(loaded) if exact else guess_data(loaded.config.data)
+    found = draft(loaded, machine, stats, model=facts)
+    if found.run is None:
+        raise UserError(found.problem)
+    if json:
+        print(dumps(_facts(found)))
+    else:
+        for note in loaded.notes:
+            print(f"note: {note}", file=sys.stderr)
+        print("\n".join(plan_lines(found)))
+    memory = found.memory
+    raise typer.Exit(EXIT_FAILED if memory is not None and not memory.fits else 0)
+
+
+def _with_gpu(gib: float) -> MachineFacts:
+    gpu = Gpu(index=0, name=f"a GPU of {gib:g} GiB", memory_total=int(gib * GIB), memory_used=0)
+    return machine_facts().model_copy(
+        update={"gpus": [gpu], "gpu_used": 0, "gpu_bfloat16": True, "gpu_note": ""}
+    )
+
+
+def _exact(loaded: LoadedConfig) -> DataStats:
+    from trainer_core.tokens.look import look
+    from trainer_core.tokens.statistics import data_stats
+
+    config = loaded.config
+    return data_stats(look(config), config)
+
+
+def _facts(found: Draft) -> dict[str, object]:
+    run = found.run
+    assert run is not None  # noqa: S101 - asked before
+    return {
+        "values": run.values(),
+        "origins": {name: origin.model_dump() for name, origin in run.origins.items()},
+        "total_steps": run.total_steps,
+        "epochs": run.epochs,
+        "memory": run.memory.model_dump() if run.memory is not None else None,
+        "fits": run.memory.fits if run.memory is not None else None,
+        "warnings": run.warnings,
+        "estimated": found.estimated,
+    }

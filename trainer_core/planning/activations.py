@@ -1,0 +1,138 @@
+"""What a forward and a backward pass hold at their peak, in bytes.
+
+Counted from the tensors that autograd keeps for the backward pass of transformers' decoder layers
+with PEFT's adapters; `benchmarks/memory.py --trace` counts them again in the libraries themselves.
+"""
+
+from dataclasses import dataclass
+
+from trainer_core.planning.memory_settings import MemorySettings
+from trainer_core.planning.shape import ModelShape
+
+# Bytes for each token and each entry of the vocabulary. Stock: log-softmax, its gradient and the
+# gradient of the logits are there at once, in float32. Shifted: and a copy of the logits. Fused:
+# 16-bit logits and their gradient.
+LOGIT_BYTES = {"stock": 12, "shifted": 16, "fused": 4}
+# Unsloth's chunks hold the whole chain in float32: up to 4 GiB, or half of what is free.
+CHUNKED_LOGIT_BYTES = 16
+LARGEST_CHUNK = 4 << 30
+# On a CPU a chunk has 16 million logits, of which three copies are there at once.
+CPU_CHUNK = 16 << 20
+CPU_CHUNK_BYTES = 12
+# Step-by-step attention at its peak, for each head and each pair of tokens: the weights and what
+# their gradient takes, whatever the format.
+EAGER_BYTES = 12
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A forward and backward pass at its peak, in bytes. `logits` is 0 where the peak lies in a
+    layer that is computed again: by then the logits are gone."""
+
+    activations: int
+    logits: int
+
+
+def pass_memory(shape: ModelShape, settings: MemorySettings, held: int) -> Pass:
+    """The peak of a pass over one micro-batch. `held` is what is there before it, in bytes."""
+    kept = _kept(shape, settings)
+    work = _work(shape, settings)
+    if settings.checkpointing == "off":
+        layers = shape.layers * kept
+        return Pass(layers + work, _logits(shape, settings, held + layers))
+    stored = shape.layers * settings.rows * shape.hidden * settings.element_bytes
+    if settings.checkpointing == "unsloth" and settings.device == "cuda":
+        stored = 0  # they are moved to RAM
+    logits = _logits(shape, settings, held + stored)
+    if settings.loss == "fused":  # the sum is what was published, not the larger
+        return Pass(stored + kept + work, logits)
+    layer = kept + work
+    return Pass(stored + layer, 0) if layer >= logits else Pass(stored, logits)
+
+
+def _kept(shape: ModelShape, settings: MemorySettings) -> int:
+    """What one layer keeps for the backward pass."""
+    size, hidden, query = settings.element_bytes, shape.hidden, shape.query_width
+    both, middle = shape.key_value_width, shape.mlp_width
+    if settings.unsloth_layers:
+        # The inputs of both norms and of both blocks; queries, keys, values and the attention's
+        # output; gate and up.
+        return settings.rows * size * (4 * hidden + 2 * query + both + 2 * middle)
+    if settings.masked or settings.attention == "eager":
+        both = max(both, 2 * query)  # keys and values are repeated for every head
+    # Both norms keep their input, in float32. Gate, its activation, and up.
+    token = 4 * 2 * hidden + size * (2 * query + both + 3 * middle)
+    if settings.method == "full":
+        # What the norms multiply with their weights and what comes of it; the MLP's product.
+        token += size * (4 * hidden + middle)
+    else:
+        token += _adapter_inputs(shape, settings)
+    return settings.rows * token + _kept_of_attention(shape, settings)
+
+
+def _adapter_inputs(shape: ModelShape, settings: MemorySettings) -> int:
+    """What the adapters of a layer keep of one token: their inputs, and `rank` numbers each."""
+    modules = shape.modules()
+    if settings.targets != "all-linear":
+        modules = {name: modules[name] for name in settings.targets if name in modules}
+    inputs = {name: inside for name, (inside, _, _) in modules.items()}
+    if settings.adapters_cast:
+        # Each adapter makes a copy of its own.
+        copy = 2 if settings.device == "cuda" else 4
+        return copy * (sum(inputs.values()) + settings.rank * len(inputs))
+    # What several have in common is kept once; the attention's output is kept already.
+    shared = {_PLACES[name]: inside for name, inside in inputs.items() if name != "o_proj"}
+    return 4 * (sum(shared.values()) + settings.rank * len(inputs))
+
+
+# Which linear layers read the same input.
+_PLACES = dict.fromkeys(("q_proj", "k_proj", "v_proj", "qkv_proj"), "attention")
+_PLACES |= dict.fromkeys(("gate_proj", "up_proj", "gate_up_proj"), "mlp")
+_PLACES |= {"down_proj": "product"}
+
+
+def _kept_of_attention(shape: ModelShape, settings: MemorySettings) -> int:
+    """What grows with the square of the length."""
+    squares = settings.batch_size * settings.tokens**2
+    mask = squares * settings.element_bytes if settings.masked else 0  # a layer makes its own
+    if settings.attention == "eager":
+        return mask + squares * shape.heads * _eager_kept(settings)
+    return mask
+
+
+def _eager_kept(settings: MemorySettings) -> int:
+    """Attention weights in float32, and in the model's format."""
+    return 4 if settings.element_bytes == 4 else 6
+
+
+def _work(shape: ModelShape, settings: MemorySettings) -> int:
+    """What is there for a moment only, at the worst one: in the MLP of a layer."""
+    hidden, middle, size = shape.hidden, shape.mlp_width, settings.element_bytes
+    if settings.unsloth_layers:
+        # With what is kept, 2 (13 h + 3 q + kv + 3 m) bytes a token. Unsloth's table of how long a
+        # context fits asks for just this.
+        work = settings.rows * size * (9 * hidden + shape.query_width + middle)
+    else:
+        # Two gradients as wide as the MLP: in the adapters' format where there are adapters.
+        wide = 4 if settings.method == "lora" else size
+        work = settings.rows * (2 * wide * middle + size * hidden)
+        if settings.attention == "eager":
+            squares = settings.batch_size * settings.tokens**2 * shape.heads
+            work = max(work, squares * (EAGER_BYTES - _eager_kept(settings)))
+    # A quantised matrix is unpacked for each product.
+    return work + (settings.weight_bytes * shape.largest_matrix if settings.quantised else 0)
+
+
+def _logits(shape: ModelShape, settings: MemorySettings, held: int) -> int:
+    """What the loss holds. `held` is what is there besides, in bytes."""
+    numbers = settings.rows * shape.vocab
+    if settings.loss == "fused":
+        return numbers * LOGIT_BYTES["fused"]
+    if settings.loss != "chunked":
+        # And the last hidden states: the norm's input in float32, and what comes of it.
+        last = settings.rows * shape.hidden * (4 + settings.element_bytes)
+        return numbers * LOGIT_BYTES[settings.loss] + last
+    if settings.device == "cpu":
+        return CPU_CHUNK_BYTES * min(numbers, CPU_CHUNK)
+    free = max(0, settings.memory - held)
+    return min(CHUNKED_LOGIT_BYTES * numbers, LARGEST_CHUNK, free // 2)

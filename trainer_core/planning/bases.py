@@ -1,0 +1,114 @@
+"""What `model.base` names: a base model, here or on the hub, or an adapter to go on with."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from trainer_core.config.load import LoadedConfig
+from trainer_core.config.schema import RunConfig
+from trainer_core.errors import UserError
+from trainer_core.planning.facts import ModelFacts, facts_of, is_local, model_facts
+
+_ADAPTER = "adapter_config.json"
+
+
+@dataclass(frozen=True)
+class AdapterFacts:
+    """An adapter's own settings, which stay when it is trained on."""
+
+    base: str
+    rank: int
+    alpha: float
+    targets: list[str]
+    rslora: bool
+    dora: bool
+
+
+def follow_adapter(loaded: LoadedConfig) -> LoadedConfig:
+    """Where `model.base` is the folder of an adapter, the same with its base model as the base, and
+    that adapter to go on with. Raises UserError if it does not say what its base is."""
+    base = Path(loaded.config.model.base).expanduser()
+    if not (base / _ADAPTER).is_file() or (base / "config.json").is_file():
+        return loaded
+    if loaded.config.lora.adapter is not None:
+        raise UserError(
+            f"model.base is the adapter {base}, and lora.adapter names another",
+            hint="Name the base model in model.base.",
+        )
+    adapter = adapter_facts(base)
+    if not adapter.base:
+        raise UserError(
+            f"the adapter {base} does not say which model it belongs to",
+            hint="Name the base model in model.base, and the adapter in lora.adapter.",
+        )
+    config = loaded.config.model_copy(deep=True)
+    config.model.base, config.lora.adapter = adapter.base, str(base)
+    return replace(loaded, config=config, given=loaded.given | {"lora.adapter"})
+
+
+def adapter_facts(folder: Path) -> AdapterFacts:
+    """Read an adapter's config. Raises UserError if it is no LoRA adapter."""
+    path = folder / _ADAPTER
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        rank, alpha = int(data["r"]), float(data["lora_alpha"])
+        targets = data.get("target_modules") or []
+        named = [targets] if isinstance(targets, str) else sorted(str(name) for name in targets)
+        return AdapterFacts(
+            base=str(data.get("base_model_name_or_path") or ""),
+            rank=rank,
+            alpha=alpha,
+            targets=named,
+            rslora=bool(data.get("use_rslora")),
+            dora=bool(data.get("use_dora")),
+        )
+    except FileNotFoundError:
+        raise UserError(
+            f"{folder} holds no adapter (it has no {_ADAPTER})",
+            hint="Name the folder that PEFT saved, such as a run's adapter/last.",
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise UserError(f"{path} is not the config of a LoRA adapter") from None
+
+
+def known_facts(
+    config: RunConfig, preset: dict[str, Any], *, network: bool = False
+) -> ModelFacts | None:
+    """What is known of the base without its weights: from its folder, from the hub (only what was
+    fetched before, unless `network`), or from the preset that names it. None if nothing is.
+
+    Raises UserError for a folder that is not a model's.
+    """
+    base = config.model.base
+    if is_local(base):
+        path = Path(base).expanduser()
+        if not path.is_dir():
+            raise UserError(
+                f"the model folder {base} does not exist",
+                hint="Name a folder with a model, or a model on the hub such as owner/name.",
+            )
+        return model_facts(path)
+    fetched = _fetched(base, config.model.revision) or (
+        _fetch(base, config.model.revision) if network else None
+    )
+    if fetched is not None:
+        return model_facts(fetched.parent)
+    return facts_of(preset, base, where="the preset's facts") if preset else None
+
+
+def _fetched(base: str, revision: str | None) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(base, "config.json", revision=revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def _fetch(base: str, revision: str | None) -> Path | None:
+    """config.json from the hub; None where the hub cannot be reached or does not have it."""
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(base, "config.json", revision=revision, etag_timeout=5))
+    except Exception:  # of the network there are too many kinds; a preset or nothing answers then
+        return None

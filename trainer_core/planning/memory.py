@@ -1,0 +1,170 @@
+"""How much memory a run will take, from the sizes of the model and the settings alone.
+
+Quick enough to run at every key press. Weights, adapter, gradients and optimizer are counted; what
+a pass holds is in activations.py. benchmarks/memory.py compares with published tables and with real
+runs.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+from trainer_core.planning.activations import pass_memory
+from trainer_core.planning.memory_settings import MemorySettings
+from trainer_core.planning.shape import ModelShape
+
+__all__ = [
+    "HEADROOM",
+    "MEASURED_HEADROOM",
+    "Estimate",
+    "MemorySettings",
+    "estimate",
+    "largest_batch",
+    "longest_sequence",
+    "usable",
+]
+
+# The share of a device's memory that is left free: by an estimate alone, and where a run like it
+# was measured on the same device.
+HEADROOM = 0.08
+MEASURED_HEADROOM = 0.05
+
+# Bytes of a quantised weight. NF4 with double quantization: 4 bits, an 8-bit scale for 64 weights,
+# and a 32-bit scale for 256 of those. 8 bits: the scales of whole rows are next to nothing.
+QUANTISED = {"4bit": 0.5 + 1 / 64 + 4 / (64 * 256), "8bit": 1.0}
+
+# What an optimizer keeps of a trained weight: numbers in the weight's own format, and bytes besides.
+# 8-bit states have a 32-bit scale for 256 numbers. Adafactor keeps a row and a column of each
+# matrix: of an adapter of rank 16 that is a sixteenth.
+OPTIMIZERS = {
+    "adamw": (2.0, 0.0),
+    "adamw_8bit": (0.0, 2 + 2 * 4 / 256),
+    "paged_adamw": (0.0, 8.0),
+    "paged_adamw_8bit": (0.0, 2 + 2 * 4 / 256),
+    "adafactor": (0.0, 4 / 16),
+    "lion": (0.0, 4.0),
+    "lion_8bit": (0.0, 1 + 4 / 256),
+    "sgd": (0.0, 0.0),
+}
+
+# What CUDA and its libraries take before the first tensor. 141 MiB were measured on one card; cards
+# and drivers differ, so this is for those that were not.
+CUDA_CONTEXT = 500 << 20
+# What the allocator holds and cannot use, as a share of what tensors take.
+CUDA_WASTE = 0.035
+# The process itself on a CPU: Python, torch, transformers, peft and trl, 520 MB resident after a
+# first product (Linux, torch 2.13, the same with Unsloth).
+CPU_PROCESS = 520_000_000
+
+# No search goes on beyond this.
+_MOST = 1 << 31
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run takes at its peak, in bytes, by what takes it.
+
+    `activations` and `logits` are those of the worst moment, or what the optimizer's step takes
+    where that is more. `context` is the CUDA context and what the allocator wastes; on a CPU the
+    process itself. On a GPU all but `context` is what torch.cuda.max_memory_allocated counts.
+    """
+
+    weights: int
+    adapter: int
+    gradients: int
+    optimizer: int
+    activations: int
+    logits: int
+    context: int
+
+    @property
+    def total(self) -> int:
+        """The sum."""
+        return sum(self.components().values())
+
+    def components(self) -> dict[str, int]:
+        """Bytes by name, in the order of the fields."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def scaled(self, factor: float) -> "Estimate":
+        """Corrected by what was measured as a share of what was estimated."""
+        return Estimate(**{name: round(size * factor) for name, size in self.components().items()})
+
+
+def estimate(shape: ModelShape, settings: MemorySettings) -> Estimate:
+    """The memory of a run on one device."""
+    trained = settings.trained_parameters(shape)
+    weights = _weights(shape, settings)
+    adapter = trained * settings.trained_bytes if settings.method == "lora" else 0
+    gradients = trained * settings.trained_bytes
+    optimizer = int(trained * _optimizer_bytes(settings))
+    held = weights + adapter + gradients + optimizer
+    found = pass_memory(shape, settings, held)
+    step = _step_bytes(shape, settings, trained)
+    activations = max(found.activations, step - found.logits)
+    if settings.device == "cuda":
+        context = CUDA_CONTEXT + int(CUDA_WASTE * (held + activations + found.logits))
+    else:
+        context = CPU_PROCESS
+    return Estimate(weights, adapter, gradients, optimizer, activations, found.logits, context)
+
+
+def largest_batch(shape: ModelShape, settings: MemorySettings, budget_bytes: int) -> int:
+    """The largest micro-batch that takes no more than `budget_bytes`; 0 if not even one row does."""
+    return _most(
+        lambda size: estimate(shape, replace(settings, batch_size=size)).total <= budget_bytes
+    )
+
+
+def longest_sequence(shape: ModelShape, settings: MemorySettings, budget_bytes: int) -> int:
+    """The most tokens in a row, `batch_size` rows at a time, that take no more than `budget_bytes`;
+    0 if nothing does."""
+    return _most(
+        lambda tokens: estimate(shape, replace(settings, tokens=tokens)).total <= budget_bytes
+    )
+
+
+def usable(memory: int, *, measured: bool = False) -> int:
+    """What a plan may use of `memory` bytes, so that headroom is left."""
+    return int(memory * (1 - (MEASURED_HEADROOM if measured else HEADROOM)))
+
+
+def _weights(shape: ModelShape, settings: MemorySettings) -> int:
+    if not settings.quantised:
+        return shape.parameters * settings.weight_bytes
+    others = shape.parameters - shape.linear_parameters
+    linear = int(shape.linear_parameters * QUANTISED[settings.quantization])
+    return linear + others * settings.weight_bytes
+
+
+def _optimizer_bytes(settings: MemorySettings) -> float:
+    """State of one trained weight."""
+    if settings.optimizer.startswith("paged_") and settings.device == "cuda":
+        return 0.0  # it moves to RAM when the GPU is full
+    own, others = OPTIMIZERS.get(settings.optimizer, OPTIMIZERS["adamw"])
+    return own * settings.trained_bytes + others
+
+
+def _step_bytes(shape: ModelShape, settings: MemorySettings, trained: int) -> int:
+    """What the optimizer's step holds for a moment, when activations are gone: on a GPU a copy of
+    all that is trained (it goes over all at once), on a CPU two of the largest matrix."""
+    if settings.device == "cuda":
+        return trained * settings.trained_bytes
+    if settings.method == "lora":
+        return 0
+    largest = max(shape.vocab * shape.hidden, shape.largest_matrix)
+    return 2 * largest * settings.trained_bytes
+
+
+def _most(fits: Callable[[int], bool]) -> int:
+    """The largest number that fits, where all below it do."""
+    above = 1
+    while above < _MOST and fits(above):
+        above *= 2
+    fitting = above // 2  # 0 if not even 1 fits
+    while above - fitting > 1:
+        middle = (fitting + above) // 2
+        if fits(middle):
+            fitting = middle
+        else:
+            above = middle
+    return fitting
