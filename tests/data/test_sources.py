@@ -262,6 +262,15 @@ def test_pairs(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": ["a", "b"], "said": ["x", "y"]}), table)
     from_table = {**pairs, "inputs": str(table), "input_column": "said"}
     assert [row["prompt"] for row in cells(pairs=from_table)] == ["x", "y"]
+    pq.write_table(pa.table({"name": ["a", "b"], "said": ["x", "y"]}), table)
+    assert len(cells(pairs={**from_table, "id_column": "name"})) == 2
+    prompt.write_text("Read @@: now.")
+    other = {**pairs, "prompt": str(prompt), "placeholder": "@@"}
+    assert cells(pairs=other)[0]["prompt"] == "Read input a: now."
+    (inputs / "notes.md").write_text("not meant")
+    assert len(cells(pairs={**pairs, "input_mask": "*.txt"})) == 2
+    assert "input" in refused(pairs={**pairs, "input_mask": "*.md"})
+    (inputs / "notes.md").unlink()
     (answers / "c.json").write_text("alone")
     assert "1 answers without an input: c" in refused(pairs=pairs)
     (answers / "c.json").unlink()

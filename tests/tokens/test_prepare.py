@@ -108,6 +108,24 @@ def test_strict_stops_at_the_row(
     assert setting in str(caught.value)
 
 
+def test_columns_that_rows_are_kept_together_and_shared_out_by(
+    tmp_path: Path, setup: EncoderSetup
+) -> None:
+    rows = [{**row, "person": n // 4, "kind": n % 2} for n, row in enumerate(GOOD)]
+    file = write(tmp_path / "rows.jsonl", rows)
+
+    def validation(**split: Any) -> list[dict[str, Any]]:
+        section = data(file, split={"fractions": [0.6, 0.4], **split})
+        prepared = prepare(section, setup, 128, seed=1)
+        return [row.data for row in prepared.raw_rows("validation")]
+
+    people = [row["person"] for row in validation(group="person")]
+    assert all(people.count(person) == 4 for person in people)
+    assert any(people.count(person) < 4 for person in [r["person"] for r in validation()])
+    kinds = [row["kind"] for row in validation(stratify="kind")]
+    assert kinds.count(0) == kinds.count(1) == 8
+
+
 def test_too_long_is_dropped_cut_or_carried_on(tmp_path: Path, setup: EncoderSetup) -> None:
     rows = [*GOOD, {"question": "Long?", "answer": " ".join(str(n) for n in range(300))}]
     file = write(tmp_path / "rows.jsonl", rows)

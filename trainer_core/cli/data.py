@@ -49,6 +49,8 @@ def data(
     if tui:
         raise typer.Exit(_on_screen(dump_config(loaded)))
     config = loaded.config
+    for note in loaded.notes:
+        print(f"note: {note}", file=sys.stderr)
     if list_files:
         _list_files(config)
         return

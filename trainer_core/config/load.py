@@ -56,6 +56,7 @@ def load_source(source: YamlFile, folder: Path, overrides: Sequence[str] = ()) -
     make_paths_absolute(data, folder)
     for override in overrides:
         _apply(data, override)
+    _choose_length(data, overrides)
     make_paths_absolute(data, Path())
     return validate(data, source, overrides, notes)
 
@@ -148,3 +149,14 @@ def _apply(data: dict[str, Any], override: str) -> None:
         if not isinstance(target, dict):
             raise UserError(f"--set {name}: {key!r} is a value, not a section")
     target[keys[-1]] = parse_scalar(value)
+
+
+def _choose_length(data: dict[str, Any], overrides: Sequence[str]) -> None:
+    """An override of the steps replaces the file's epochs, and the other way round."""
+    names = {override.partition("=")[0].strip() for override in overrides}
+    lengths = names & {"training.steps", "training.epochs"}
+    training = data.get("training")
+    if len(lengths) == 1 and isinstance(training, dict):
+        given = lengths.pop().partition(".")[2]
+        if training[given] != "auto":
+            training["epochs" if given == "steps" else "steps"] = "auto"  # a preset's too

@@ -73,7 +73,8 @@ def _absolute_source(source: Any, folder: Path) -> Any:
 def _absolute(value: str, folder: Path) -> str:
     if not value or "\0" in value:
         return value
-    return os.path.abspath(folder / Path(value).expanduser())  # noqa: PTH100 - drops ..
+    expanded = os.path.expanduser(value)  # noqa: PTH111 - leaves ~nobody as it is
+    return os.path.abspath(folder / expanded)  # noqa: PTH100 - drops ..
 
 
 def _exists(path: str) -> bool:

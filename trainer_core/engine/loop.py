@@ -164,8 +164,9 @@ class Loop(SFTTrainer):  # type: ignore[misc]
     def _maybe_log_save_evaluate(self, *arguments: Any, **named: Any) -> None:
         super()._maybe_log_save_evaluate(*arguments, **named)
         wishes, every = self._wishes, self._settings.sample_steps
-        if every and self.state.global_step % every == 0 and self.on_samples is not None:
-            self.on_samples(self.state.global_step)
+        step, last = self.state.global_step, self.state.max_steps
+        if every and step % every == 0 and step < last and self.on_samples is not None:
+            self.on_samples(step)
             self._recorder.record(Stage(stage="training"))
             self._step_ends.clear()
         self._obey()

@@ -9,7 +9,8 @@ from trainer_core.hardware.gpus import Gpu, GpuReader
 
 
 class MachineSample(BaseModel):
-    """Percent, bytes. `process_ram` counts the sampling process and its children."""
+    """Percent, bytes. `process_ram` counts the sampling process and its children; `disk_free` is
+    what may still be written, which can be less than what is not used."""
 
     cpu: float
     ram_used: int
@@ -17,6 +18,7 @@ class MachineSample(BaseModel):
     process_ram: int
     disk_used: int
     disk_total: int
+    disk_free: int = 0
     gpus: list[Gpu] = []
     gpu_note: str = ""
 
@@ -41,6 +43,7 @@ class MachineSampler:
             process_ram=self._process_ram(),
             disk_used=disk.used,
             disk_total=disk.total,
+            disk_free=disk.free,
             gpus=self._gpus.read(),
             gpu_note=self._gpus.note,
         )

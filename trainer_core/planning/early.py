@@ -59,7 +59,8 @@ def _max_length(
             )
         return wish, "as configured"
     length, why = rules.max_length(lengths.p99, lengths.longest, model.context)
-    if most_tokens is not None and length > most_tokens:
+    # Where next to nothing fits, shorter examples are no way out: the memory plan says what is.
+    if most_tokens is not None and rules.LENGTH_UNIT <= most_tokens < length:
         length = max(8, most_tokens // rules.LENGTH_UNIT * rules.LENGTH_UNIT or most_tokens)
         why = (
             f"memory holds no more than {most_tokens:,} tokens; the longest has {lengths.longest:,}"

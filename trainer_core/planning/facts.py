@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,8 @@ def facts_of(config: Mapping[str, Any], name: str, where: str = "") -> ModelFact
     ):
         raise UserError("it names no model_type", where=where, hint="Is this a base model?")
     shape = model_shape(config)
+    if shape is not None:  # a preset says what its config.json does not: a vision tower
+        shape = replace(shape, other_parameters=_number(config, "other_parameters", 0))
     return ModelFacts(
         name=name,
         model_type=model_type,

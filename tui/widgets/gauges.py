@@ -35,7 +35,7 @@ def gauge_lines(sample: MachineSample, width: int, whose: str = "this run") -> l
     """A line for each of CPU, RAM (and how much of it is that of `whose` process), disk, and lines
     for each GPU."""
     ram = f"{size(sample.ram_used)} / {size(sample.ram_total)}"
-    disk = f"{size(sample.disk_total - sample.disk_used)} free"
+    disk = f"{size(sample.disk_free or sample.disk_total - sample.disk_used)} free"
     lines = [
         bar("CPU", sample.cpu / 100, f"{sample.cpu:.0f} %", width),
         bar("RAM", sample.ram_used / max(1, sample.ram_total), ram, width),
