@@ -33,6 +33,12 @@ def _train() -> Screen[Any]:
     return TrainScreen()
 
 
+def _config() -> Screen[Any]:
+    from tui.screens.config import ConfigScreen
+
+    return ConfigScreen()
+
+
 def _data() -> Screen[Any]:
     from tui.screens.data import DataScreen
 
@@ -59,9 +65,7 @@ class BackpropApp(App[None]):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (36, "-tall")]
     SCREENS: ClassVar[dict[str, Callable[[], Screen[Any]]]] = {
         "runs": RunsScreen,
-        "config": lambda: LaterScreen(
-            "config", "Here you will edit a run's config and see at once what it costs in memory."
-        ),
+        "config": _config,
         "data": _data,
         "train": _train,
         "export": lambda: LaterScreen(
@@ -82,12 +86,18 @@ class BackpropApp(App[None]):
         Binding("ctrl+c", "leave", "Quit", show=False, system=True),
     ]
 
-    def __init__(self, open_run: RunFolder | None = None, fps: int = 10, data: str = "") -> None:
+    def __init__(
+        self, open_run: RunFolder | None = None, fps: int = 10, data: str = "", config: str = ""
+    ) -> None:
         super().__init__()
         self.fps = fps
         self.followed: RunFolder | None = open_run
         # What the Data screen shows: what was opened last, a run or data.
         self.data = str(open_run.config) if open_run else data
+        # What the Config screen shows, if nothing there waits to be saved: a file, or a run's.
+        self.config = config
+        # Asks about what would be lost, from any screen; whether it did. The Config screen sets it.
+        self.ask_first: Callable[[], bool] = lambda: False
         self._page = "runs"
         self._mine: list[str] = []
         self._kept_theme = ""
@@ -103,6 +113,8 @@ class BackpropApp(App[None]):
         self.push_screen("runs")
         if self.followed is not None:
             self.open_run(self.followed)
+        elif self.config:
+            self.open_config(self.config)
         elif self.data:
             self.open_data(self.data)
 
@@ -114,12 +126,19 @@ class BackpropApp(App[None]):
     def open_run(self, folder: RunFolder) -> None:
         """Show a run on the Train screen."""
         self.followed, self.data = folder, str(folder.config)
+        if folder.config.is_file():
+            self.config = self.data
         self.action_go("train")
 
     def open_data(self, path: str) -> None:
         """Show a data file, or the data of a config (YAML), on the Data screen."""
         self.data = path
         self.action_go("data")
+
+    def open_config(self, path: str) -> None:
+        """Show a config on the Config screen."""
+        self.config = path
+        self.action_go("config")
 
     def action_go(self, name: str) -> None:
         """Show another screen."""
@@ -151,7 +170,7 @@ class BackpropApp(App[None]):
             self.pop_screen()
             return
         leave = getattr(self.screen, "leave", None)
-        if leave is None or not leave():
+        if not self.ask_first() and (leave is None or not leave()):
             self.exit()
 
     def _load_themes(self) -> None:
@@ -183,10 +202,12 @@ class BackpropApp(App[None]):
                     loop.add_signal_handler(getattr(signal, name), self.exit)
 
 
-def run_app(open_run: RunFolder | None = None, fps: int = 10, data: str = "") -> int:
-    """Show the dashboard until it is closed, on a run or on `data` (YAML or a data file) if given;
-    returns its exit status."""
+def run_app(
+    open_run: RunFolder | None = None, fps: int = 10, data: str = "", config: str = ""
+) -> int:
+    """Show the dashboard until it is closed, on a run, on `data` (YAML or a data file) or on a
+    config to edit if one is given; returns its exit status."""
     os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
-    app = BackpropApp(open_run, fps, data)
+    app = BackpropApp(open_run, fps, data, config)
     app.run()
     return app.return_code or 0

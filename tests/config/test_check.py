@@ -56,6 +56,12 @@ def test_mistakes_of_whole_sections_and_of_presets(text: str, name: str, words: 
     assert words in mistakes(text)[name]
 
 
+@pytest.mark.parametrize("key", ["my-key", "a b", "int", "", "é", "[b]", "1"])
+def test_an_unknown_key_may_be_any_text(key: str) -> None:
+    for text in (f'"{key}": 1\n', f'training: {{"{key}": 1}}\n'):
+        assert any("is not a known field" in wrong for wrong in mistakes(VALID + text).values())
+
+
 def test_what_is_no_yaml_is_one_sentence_with_the_line() -> None:
     with pytest.raises(UserError, match=r"run\.yaml:2: not valid YAML"):
         check_text("model: {base: x}\ndata: [", "run.yaml", Path())

@@ -37,6 +37,8 @@ _Writer.add_representer(float, _number)
 
 def inline(value: Any, flow: bool = False) -> str:
     """`value` on one line; `flow` where it stands inside brackets, which asks for more quotes."""
+    if isinstance(value, int):
+        return str(value).lower()  # true and false too
     if flow:
         return _dump([value], True)[1:-1]
     if isinstance(value, dict | list):
