@@ -102,7 +102,8 @@ class _Values:
             return entry_of(self._presets[field.name].value), "preset"
         if default is None:
             return "", "missing"
-        return default.strip('"'), "auto" if default == '"auto"' else "default"
+        word = default.strip('"')
+        return word, "auto" if word == "auto" else "default"
 
     def _plan(self, field: FormField, value: str) -> tuple[str, str]:
         """What the plan makes of the field, if that is something else, and why."""

@@ -291,6 +291,7 @@ async def test_find_shows_fields_by_name_or_purpose(file: Path) -> None:
         await pilot.press("escape")
         await until(lambda: "  steps " in screen_text(app) or "▾ " in screen_text(app), "all")
         assert cursor(app) == "training.weight_decay"
+        await until(lambda: "weight_decay " in screen_text(app), "the field, in sight")
         await pilot.press("slash", *"no such thing", "enter")
         await pilot.press("j", "enter", "space", "d", "n")
 
@@ -681,7 +682,7 @@ def test_the_bar_is_read_by_its_letters(drafted: Callable[..., Draft]) -> None:
     inside = bar[bar.index("[") + 1 : bar.index("]")]
     assert inside == "W" * 11 + "A" * 3 + "a" * 6 + "·" * 20
     assert "about 7.0 GiB of 14.0 GiB GPU 0: A [card], 7.0 GiB free" in " ".join(bar.split())
-    assert parts.startswith("W weights 4.0 GiB  A adapter 1.0 GiB  a activations 2.0 GiB")
+    assert parts.startswith("W weights 4.0 GiB  a activations 2.0 GiB  A adapter 1.0 GiB")
 
 
 def test_too_much_is_said_in_words(drafted: Callable[..., Draft]) -> None:

@@ -104,6 +104,7 @@ class ConfigForm(Container):
         self._repaint()
         if wanted:
             self._rows.move_to(lambda row: row.field is not None, 1)
+        self.call_after_refresh(self._rows.show_cursor)
 
     def go(self, name: str) -> None:
         """Put the cursor on a field; its section is opened."""

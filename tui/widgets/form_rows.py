@@ -69,7 +69,7 @@ class FormRows(ScrollView, can_focus=True):
             self._key = key
             self._refresh_row()
             self.post_message(self.Moved())
-        self._scroll_there()
+        self.show_cursor()
 
     def move(self, by: int) -> None:
         """Put the cursor some rows on or back."""
@@ -86,6 +86,19 @@ class FormRows(ScrollView, can_focus=True):
                 self.go(row.key)
                 return True
         return False
+
+    def show_cursor(self) -> None:
+        """Bring the row under the cursor into sight, what is wrong with it too."""
+        if not self._starts or not self.size.height:
+            return
+        index = self._index
+        ends = [*self._starts, len(self._lines)]
+        top, height = ends[index], ends[index + 1] - ends[index]
+        if index == 0 or (index == 1 and not self._rows[0].field):
+            top, height = 0, ends[index + 1]
+        self.scroll_to_region(
+            Region(0, top, 1, min(height, max(1, self.size.height))), animate=False, force=True
+        )
 
     def value_region(self) -> Region:
         """Where the value of the row under the cursor stands, in cells of this widget."""
@@ -113,7 +126,7 @@ class FormRows(ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         self._remake()
-        self._scroll_there()
+        self.show_cursor()
 
     def on_click(self, event: Click) -> None:
         """The mouse is never needed, and works."""
@@ -146,18 +159,6 @@ class FormRows(ScrollView, can_focus=True):
     def _refresh_row(self) -> None:
         if self._starts:
             self.refresh_lines(self._starts[self._index])
-
-    def _scroll_there(self) -> None:
-        if not self._starts or not self.size.height:
-            return
-        index = self._index
-        ends = [*self._starts, len(self._lines)]
-        top, height = ends[index], ends[index + 1] - ends[index]
-        if index == 0 or (index == 1 and not self._rows[0].field):
-            top, height = 0, ends[index + 1]
-        self.scroll_to_region(
-            Region(0, top, 1, min(height, max(1, self.size.height))), animate=False, force=True
-        )
 
 
 def row_lines(row: FormRow, width: int) -> list[Text]:

@@ -22,7 +22,7 @@ WIDE = 40
 
 
 class MemoryBar(Static):
-    """Two lines: the bar with its sum, and each part; where it is short, the first alone."""
+    """Two lines: the bar with its sum, and the parts, what costs most first; or the first alone."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id, markup=False)
@@ -56,9 +56,9 @@ def memory_text(draft: Draft | None, why_not: str, width: int) -> Text:
     if length >= NARROW // 2:
         line.append("[").append_text(_bar(memory, length)).append("]")
     line.append(words, "" if room >= 0 else "bold red").append("\n")
-    for name, count in memory.parts.items():
-        letter, _ = _look(name)
-        line.append(f"{letter} {name} {size(count)}  ", "" if count else "dim")
+    for name, count in sorted(memory.parts.items(), key=lambda part: -part[1]):
+        letter, style = _look(name)
+        line.append(letter, style).append(f" {name} {size(count)}  ", "" if count else "dim")
     return line
 
 
