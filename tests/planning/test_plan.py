@@ -199,8 +199,13 @@ def test_packing_where_most_would_be_padding() -> None:
     run = resolve(stats=data(mean=100, longest=500))
     assert run.config.training.packing == "pack"
     assert "20%" in why(run, "training.packing")
-    assert run.total_steps < resolve("training.packing=off", stats=data(mean=100)).total_steps * 3
+    long = resolve(model=BIG, machine=AMX, stats=data(mean=100, longest=500, p99=450))
+    assert long.config.model.max_length == 2048
+    assert "fill better than of 512" in why(long, "model.max_length")
+    assert long.config.training.effective_batch == 1  # row, of about 20 examples
     assert resolve(stats=data(mean=400, longest=500)).config.training.packing == "off"
+    given = resolve("training.batch_size=4", stats=data(mean=100, longest=500))
+    assert given.config.training.packing == "off"
     unknown = facts_of({**SMALL, "model_type": "gpt9"}, "x")
     assert resolve(model=unknown, stats=data(mean=100)).config.training.packing == "off"
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from trainer_core.cli.launch import check as check_run
 from trainer_core.cli.options import Json, Overrides
 from trainer_core.config.explain import explain as explained
 from trainer_core.config.fields_list import json_schema
@@ -16,7 +17,6 @@ from trainer_core.config.new_file import new_config
 from trainer_core.config.presets import load_preset, shipped_presets
 from trainer_core.config.yaml_file import dump_yaml, read_yaml
 from trainer_core.errors import UserError
-from trainer_core.planning.preflight import preflight
 
 config = typer.Typer(
     help="Configs: new, check, show, explain, fix, import, presets, schema.",
@@ -47,7 +47,7 @@ def check(config: Config, overrides: Overrides = None, json: Json = False) -> No
     """Say whether a config is right: fields, files, what is installed. Exit status 2 if not."""
     try:
         loaded = load_config(config, overrides or [])
-        preflight(loaded)
+        check_run(loaded)
     except UserError as error:
         if json:
             facts = {"ok": False, "error": error.message, "where": error.where, "hint": error.hint}
@@ -125,7 +125,7 @@ def presets(
         print(dumps([{"name": p.name, "about": p.about, "config": p.data} for p in found]))
         return
     for preset in found:
-        typer.echo(f"{preset.name:<20} {preset.about.get('title', '')}")
+        typer.echo(f"{preset.name:<20} {preset.about.get('title', 'a whole config')}")
         for key, words in preset.about.items():
             if name and key != "title":
                 typer.echo(f"    {key}: {words}")

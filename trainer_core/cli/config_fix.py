@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from trainer_core.cli.launch import check as check_run
 from trainer_core.config.edit import set_value, unset
 from trainer_core.config.explain import explain
 from trainer_core.config.load import load_source
@@ -13,7 +14,6 @@ from trainer_core.config.mistakes import ConfigError
 from trainer_core.config.yaml_file import parse_scalar, parse_yaml, read_text
 from trainer_core.errors import EXIT_USER, UserError
 from trainer_core.files import write_atomically
-from trainer_core.planning.preflight import preflight
 
 # Somebody who does not answer must not be asked for ever.
 MOST_QUESTIONS = 50
@@ -35,7 +35,7 @@ def mend(path: Path) -> int:
         text = changed
     _write(path, before, text)
     try:
-        preflight(load_source(parse_yaml(text, str(path)), path.parent))
+        check_run(load_source(parse_yaml(text, str(path)), path.parent))
     except UserError as error:
         typer.echo(f"{path}: every field is right, but: {error}", err=True)
         return EXIT_USER

@@ -29,7 +29,7 @@ from trainer_core.runs.events import (
     encode,
 )
 from trainer_core.runs.folder import RunFolder
-from trainer_core.runs.view import RunView
+from trainer_core.runs.view import RunView, memory_words
 from trainer_core.text import clean, duration, one_line
 from trainer_core.worker.client import RunClient
 
@@ -185,8 +185,11 @@ class TextLines:
         best, step = ended.summary.get("best_eval_loss"), ended.summary.get("best_eval_step")
         if best is not None and step is not None:
             self._print(f"  validation loss {best:.4f} at best (step {step:,.0f})")
+        memory = memory_words(ended)
+        if memory:
+            self._print(f"  memory          {memory}")
         if ended.saved:
-            self._print(f"  adapter         {ended.saved}")
+            self._print(f"  saved           {ended.saved}")
         for line in sample_lines(view.samples.get("before"), view.samples.get("after")):
             self._print(line)
 

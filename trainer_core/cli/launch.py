@@ -28,9 +28,7 @@ class Watching:
 def launch(loaded: LoadedConfig, output: Path | None, watching: Watching) -> int:
     """Start a new run and watch it; returns the exit status. Raises UserError before anything is
     written if the run could not work."""
-    config = preflight(loaded).config
-    if config.model.template is not None:
-        named_template(config.model.template)
+    config = check(loaded).config
     for note in loaded.notes:
         say(note)
     output = output or (Path(config.run.folder) if config.run.folder else None)
@@ -39,6 +37,13 @@ def launch(loaded: LoadedConfig, output: Path | None, watching: Watching) -> int
     write_status(folder, new_status(run_id, "train", config.model.base, config.data.name))
     start(folder)
     return watch(folder, watching)
+
+
+def check(loaded: LoadedConfig) -> LoadedConfig:
+    """What can be known to be wrong in a second; returns the config as planning will take it."""
+    if loaded.config.model.template is not None:
+        named_template(loaded.config.model.template)
+    return preflight(loaded)
 
 
 def resume(reference: str, watching: Watching) -> int:

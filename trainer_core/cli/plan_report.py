@@ -45,11 +45,11 @@ def _values(run: ResolvedRun) -> list[str]:
     for name, value in run.values().items():
         origin = run.origins[name]
         here, _, field = name.partition(".")
+        if origin.origin == "default" and (not value or isinstance(value, dict)):
+            continue
         if here != section:
             section = here
-            lines.append(f"{section}")
-        if origin.origin == "default" and value in (None, [], {}, False):
-            continue
+            lines.append(section)
         shown = one_line(_shown(value), limit=VALUE)
         why = "" if origin.why in ("as configured", "the default") else f": {origin.why}"
         lines.append(f"  {field:<23} {shown:<{VALUE}} {origin.origin}{one_line(why, limit=120)}")

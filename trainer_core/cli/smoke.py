@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 
 from trainer_core.cli.headless import say
+from trainer_core.cli.launch import check as check_run
 from trainer_core.cli.options import Json, Overrides
 from trainer_core.config.load import load_config
 from trainer_core.errors import EXIT_FAILED, UserError
 from trainer_core.files import remove_folder
-from trainer_core.planning.preflight import preflight
 from trainer_core.runs.events import Event, Progress, Stage
 from trainer_core.text import clean, one_line
 from trainer_core.worker.smoke import Check, Smoke
@@ -33,7 +33,7 @@ def smoke(
     """Try once whatever the run will do, on its model and data: the longest examples, a validation,
     a checkpoint, a stop and a resume, the export. Exit status 1 if anything fails."""
     loaded = load_config(config, overrides or [])
-    preflight(loaded)
+    check_run(loaded)
     place = _folder()
     began, tried = time.monotonic(), Smoke(loaded, place)
     try:

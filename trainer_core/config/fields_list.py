@@ -73,7 +73,9 @@ def _default(info: Any) -> str | None:
         return None
     if info.default is PydanticUndefined:
         return "{}"
-    return "not set" if info.default is None else json.dumps(info.default)
+    if info.default is None:
+        return "not set"
+    return info.default if isinstance(info.default, str) else json.dumps(info.default)
 
 
 def _takes(schema: dict[str, Any], definitions: dict[str, Any]) -> str:

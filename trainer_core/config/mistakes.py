@@ -59,7 +59,7 @@ def _sentence(
     where = where_is(keys, files, overrides)
     if error["type"] == "extra_forbidden":
         return _unknown_key(keys, where)
-    if error["type"] == "missing":
+    if error["type"] == "missing" or (error.get("input") is None and _is_needed(keys)):
         hint = f"Add it: {describe(keys)}"
         return ConfigError(keys, f"{name} is missing", where=where, hint=hint)
     given = error.get("input")
@@ -119,6 +119,12 @@ def describe(keys: Keys) -> str:
     section = field_at(keys[:-1]) if keys else None
     info = section.model_fields.get(str(keys[-1])) if section is not None else None
     return (info.description or "") if info is not None else ""
+
+
+def _is_needed(keys: Keys) -> bool:
+    section = field_at(keys[:-1])
+    info = section.model_fields.get(str(keys[-1])) if section is not None and keys else None
+    return info is not None and info.is_required()
 
 
 def section_in(annotation: Any) -> type[BaseModel] | None:

@@ -177,7 +177,7 @@ class Loop(SFTTrainer):  # type: ignore[misc]
                 self._obey()
             self._recorder.record(Stage(stage="training"))
             self._step_ends.clear()
-        if wishes.stopping:
+        if wishes.stopping and not self.control.should_training_stop:
             self._recorder.record(Stage(stage="stopping", detail=wishes.reason))
             if not wishes.aborting:
                 self.save("stop")

@@ -1,9 +1,11 @@
 """What `model.base` names: a base model, here or on the hub, or an adapter to go on with."""
 
 import json
+import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from trainer_core.config.load import LoadedConfig
 from trainer_core.config.schema import RunConfig
@@ -11,6 +13,7 @@ from trainer_core.errors import UserError
 from trainer_core.planning.facts import ModelFacts, facts_of, is_local, model_facts
 
 _ADAPTER = "adapter_config.json"
+REACH_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,8 @@ def adapter_facts(folder: Path) -> AdapterFacts:
 def known_facts(
     config: RunConfig, preset: dict[str, Any], *, network: bool = False
 ) -> ModelFacts | None:
-    """What is known of the base without its weights: from its folder, from the hub (only what was
-    fetched before, unless `network`), or from the preset that names it. None if nothing is.
+    """What is known of the base without its weights: from its folder, from what was fetched of it
+    before, from the preset that names it, or, with `network`, from the hub. None if nothing is.
 
     Raises UserError for a folder that is not a model's.
     """
@@ -89,12 +92,12 @@ def known_facts(
                 hint="Name a folder with a model, or a model on the hub such as owner/name.",
             )
         return model_facts(path)
-    fetched = _fetched(base, config.model.revision) or (
-        _fetch(base, config.model.revision) if network else None
-    )
-    if fetched is not None:
-        return model_facts(fetched.parent)
-    return facts_of(preset, base, where="the preset's facts") if preset else None
+    fetched = _fetched(base, config.model.revision)
+    if fetched is None and preset:
+        return facts_of(preset, base, where="the preset's facts")
+    if fetched is None and network:
+        fetched = _fetch(base, config.model.revision)
+    return model_facts(fetched.parent) if fetched is not None else None
 
 
 def _fetched(base: str, revision: str | None) -> Path | None:
@@ -106,9 +109,12 @@ def _fetched(base: str, revision: str | None) -> Path | None:
 
 def _fetch(base: str, revision: str | None) -> Path | None:
     """config.json from the hub; None where the hub cannot be reached or does not have it."""
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import constants, hf_hub_download
 
-    try:
-        return Path(hf_hub_download(base, "config.json", revision=revision, etag_timeout=5))
-    except Exception:  # of the network there are too many kinds; a preset or nothing answers then
+    host = urlsplit(constants.ENDPOINT)
+    try:  # the hub's own client tries for half a minute
+        with socket.create_connection((host.hostname, host.port or 443), REACH_SECONDS):
+            pass
+        return Path(hf_hub_download(base, "config.json", revision=revision))
+    except Exception:  # of the network there are too many kinds
         return None

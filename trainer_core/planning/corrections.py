@@ -18,7 +18,7 @@ from trainer_core.planning.facts import ModelFacts
 KEPT = 5
 # A run that measured something else altogether says more about that run than about the next.
 SENSIBLE = (0.5, 2.0)
-_VERSIONED = ("torch", "transformers", "peft", "unsloth", "bitsandbytes")
+_VERSIONED = ("backprop-tui", "torch", "transformers", "peft", "unsloth", "bitsandbytes")
 
 
 @dataclass

@@ -38,13 +38,26 @@ def early_choices(
     what fits in memory at all; None where that is not known."""
     length, why = _max_length(config, model, lengths, most_tokens)
     found: dict[str, Reasoned] = {"model.max_length": (length, why)}
-    if config.training.packing != "auto":
-        return found
-    if model.model_type not in PACKABLE:
-        found["training.packing"] = ("off", f"not tried with {model.model_type} models")
-    else:
-        found["training.packing"] = rules.packing(lengths.mean, min(lengths.longest, length))
+    packing: str = config.training.packing
+    if packing == "auto":
+        found["training.packing"] = _packing(config, model, lengths, length)
+        packing = found["training.packing"][0]
+    longer = rules.packed_length(length, model.context, most_tokens)
+    if packing == "pack" and config.model.max_length == "auto" and longer is not None:
+        found["model.max_length"] = longer
     return found
+
+
+def _packing(config: RunConfig, model: ModelFacts, lengths: LengthFacts, length: int) -> Reasoned:
+    training = config.training
+    if any(
+        size != "auto"
+        for size in (training.batch_size, training.effective_batch, training.gradient_accumulation)
+    ):
+        return "off", "the batch is given in examples, which packed rows hold many of"
+    if model.model_type not in PACKABLE:
+        return "off", f"not tried with {model.model_type} models"
+    return rules.packing(lengths.mean, min(lengths.longest, length))
 
 
 def _max_length(

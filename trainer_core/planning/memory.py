@@ -53,7 +53,7 @@ CUDA_CONTEXT = 500 << 20
 CUDA_WASTE = 0.035
 # The process itself on a CPU: Python, torch, transformers, peft and trl, 520 MB resident after a
 # first product (Linux, torch 2.13, the same with Unsloth).
-CPU_PROCESS = 520_000_000
+CPU_PROCESS = 580_000_000
 
 # No search goes on beyond this.
 _MOST = 1 << 31

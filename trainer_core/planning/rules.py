@@ -19,6 +19,8 @@ SHORT_RUN = 100
 MILLION = 1_000_000
 PACKING_SHARE = 0.7
 LENGTH_UNIT = 64
+# From here on, rows are more than 98 % full (benchmarks/packing.py).
+PACKED_ROW = 2048
 
 Reasoned = tuple[Any, str]
 
@@ -54,7 +56,7 @@ def effective_batch(data: DataFacts, passes: float | None, steps: int | None) ->
         wanted, why = 32, f"{examples:,} examples, more than 50,000"
     in_a_row = examples / max(1, data.train)
     if in_a_row > 1.5:
-        wanted = max(1, _power_below(wanted / in_a_row))
+        wanted = max(1, 2 ** round(math.log2(wanted / in_a_row)))
         why += f", about {in_a_row:.0f} in each packed row"
     if steps is None and passes is not None:
         most = _power_below(data.train * passes / SHORT_RUN)
@@ -94,6 +96,14 @@ def max_length(p99: int, longest: int, context: int) -> Reasoned:
     if value == context:
         return value, f"the model's context is {context:,} tokens; the longest has {longest:,}"
     return value, f"99 of 100 examples have at most {p99:,} tokens; the longest has {longest:,}"
+
+
+def packed_length(length: int, context: int, most_tokens: int | None) -> Reasoned | None:
+    """Rows long enough to be filled well, where examples are packed; None if they are already."""
+    wanted = min(context, PACKED_ROW, most_tokens or PACKED_ROW)
+    if wanted <= length:
+        return None
+    return wanted, f"packed rows of {wanted:,} tokens fill better than of {length:,}"
 
 
 def packing(mean: float, longest: int) -> Reasoned:

@@ -20,6 +20,7 @@ from trainer_core.runs.events import (
     Stage,
     State,
 )
+from trainer_core.text import size
 
 MAX_LOG_LINES = 5000
 
@@ -101,3 +102,13 @@ class RunView:
         self.step, self.total_steps, self.epoch = event.step, event.total_steps, event.epoch
         self.tokens, self.tokens_per_second = event.tokens, event.tokens_per_second
         self.seconds_left = event.seconds_left
+
+
+def memory_words(ended: Finished) -> str:
+    """`738.8 MiB at most; the plan said 874.4 MiB, +18 %`. Empty where nothing was measured."""
+    peak, planned = ended.summary.get("memory_peak"), ended.summary.get("memory_estimate")
+    if peak is None:
+        return ""
+    error = ended.summary.get("memory_error")
+    said = f"; the plan said {size(planned)}, {error:+.0%}" if planned and error is not None else ""
+    return f"{size(peak)} at most{said}"
