@@ -2,6 +2,8 @@
 
 python scripts/screenshot.py RUN_FOLDER docs/train.svg
 python scripts/screenshot.py configs/demo/demo.yaml docs/data.svg j j j
+python scripts/screenshot.py --config configs/demo/demo.yaml docs/config.svg \\
+    d P $(yes j | head -12) enter
 """
 
 import asyncio
@@ -12,13 +14,15 @@ from trainer_core.runs.folder import RunFolder
 from tui.app import BackpropApp
 
 
-async def main(what: Path, picture: Path, keys: list[str]) -> None:
-    """Open the dashboard on a run that has ended, or on data; wait until all is there, press the
-    keys, and export."""
+async def main(what: Path, picture: Path, keys: list[str], edit: bool) -> None:
+    """Open the dashboard on a run that has ended, on data, or on a config to edit; wait until all
+    is there, press the keys, and export."""
     run = RunFolder(what.resolve()) if what.is_dir() else None
-    app = BackpropApp(open_run=run, data="" if run else str(what))
+    app = BackpropApp(open_run=run, data="" if run or edit else str(what))
     async with app.run_test(size=(120, 40)) as pilot:
-        if run is None:
+        if edit:
+            app.open_config(str(what))
+        elif run is None:
             app.open_data(str(what))
         for _ in range(40):
             await pilot.pause(0.1)
@@ -29,4 +33,6 @@ async def main(what: Path, picture: Path, keys: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]))
+    arguments = [argument for argument in sys.argv[1:] if argument != "--config"]
+    edit = "--config" in sys.argv
+    asyncio.run(main(Path(arguments[0]), Path(arguments[1]), arguments[2:], edit))
