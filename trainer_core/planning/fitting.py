@@ -11,11 +11,12 @@ from trainer_core.hardware.facts import MachineFacts
 from trainer_core.planning.choices import Choices
 from trainer_core.planning.facts import ModelFacts
 from trainer_core.planning.memory import (
+    HEADROOM,
+    MEASURED_HEADROOM,
     MemorySettings,
     estimate,
     largest_batch,
     longest_sequence,
-    usable,
 )
 from trainer_core.planning.rules import RANKS
 
@@ -41,6 +42,12 @@ class MemoryPlan(BaseModel):
     def fits(self) -> bool:
         """Whether the estimate stays within the budget."""
         return self.total <= self.budget
+
+
+def usable(memory: int, *, measured: bool = False) -> int:
+    """What a plan may use of `memory` bytes, so that headroom is left: less where a run like it was
+    measured on the same device."""
+    return int(memory * (1 - (MEASURED_HEADROOM if measured else HEADROOM)))
 
 
 def budget(config: RunConfig, machine: MachineFacts) -> tuple[int, str]:
