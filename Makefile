@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all the set-up. Needs make and Python 3.11+ with venv.
 .DEFAULT_GOAL := help
-.PHONY: help demo test install install-gpu lock wheel clean
+.PHONY: help demo test install install-gpu lock docs wheel clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -34,6 +34,10 @@ lock: ## Make the locks anew from requirements/*.in (needs uv)
 		--no-annotate --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 	{ grep '^#' requirements/gpu.in; cat requirements/gpu.txt; } >requirements/gpu.new
 	mv requirements/gpu.new requirements/gpu.txt
+
+docs: install ## Make the pages anew that are made from the code
+	$(BIN)/python -c "from trainer_core.config.explain import markdown; print(markdown(), end='')" >docs/configuration.md
+	$(BIN)/python scripts/presets.py
 
 wheel: install $(VENV)/.dev ## Build dist/*.whl
 	$(BIN)/python -m build --wheel --no-isolation

@@ -39,6 +39,25 @@ def file(tmp_path: Path) -> Path:
         (GOOD + "training:\n  learning_rate: -.Inf\n", 6, "learning_rate"),
         (GOOD + "training:\n  steps: 3\n  epochs: 2\n", 5, "not both"),
         (GOOD + "training: 3\n", 5, "training"),
+        (GOOD + "training:\n  steps: 0\n", 6, "training.steps"),
+        (GOOD + "training:\n  epochs: 0\n", 6, "training.epochs"),
+        (GOOD + "training:\n  learning_rate: -1e-4\n", 6, "training.learning_rate"),
+        (GOOD + "training:\n  learning_rate: 0\n", 6, "training.learning_rate"),
+        (GOOD + "training:\n  batch_size: -2\n", 6, "or auto (got -2)"),
+        (GOOD + f"training:\n  steps: {'9' * 5000}\n", 6, "training.steps"),
+        (GOOD + "training:\n  steps: on\n", 6, "got 'on'"),
+        (GOOD + "training:\n  steps: 12:30:45\n", 6, "got '12:30:45'"),
+        (GOOD + "training:\n  remove_checkpoints: maybe\n", 6, "remove_checkpoints"),
+        (GOOD + "training:\n  optimizer: adam\n", 6, "Did you mean adamw?"),
+        (GOOD + "training:\n  scheduler: cosin\n", 6, "Did you mean cosine?"),
+        (GOOD + "lora:\n  learning_rate: 1e-4\n", 6, "Did you mean training.learning_rate?"),
+        (GOOD + "training:\n  effective_batch: 7\n  batch_size: 2\n", 5, "no multiple of 2"),
+        (GOOD + "lora:\n  adapter: a\n  init: pissa\n", 5, "init is for a new adapter"),
+        (GOOD + "model:\n  trust_remote_code: true\n", 5, "twice"),
+        ("preset: qwen2.5-7\n" + GOOD, 1, "Did you mean qwen2.5-7b?"),
+        ("preset: [demo, 3]\n" + GOOD, 1, "a name, a path, or a list"),
+        ("preset: absent.yaml\n" + GOOD, 1, "does not exist"),
+        ("model:\n  base:\ndata:\n  train: x\n", 2, "model.base is missing"),
         (GOOD + "lora:\n  targets: []\n", 6, "targets"),
         (GOOD + "run:\n  name: ../../etc\n", 6, "run.name"),
         (GOOD + "run:\n  name: !!python/object/apply:os.system [ls]\n", 6, "not allowed"),
@@ -97,7 +116,12 @@ def test_not_utf8_names_the_line(file: Path) -> None:
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    for path in (tmp_path, fifo, tmp_path / "absent", Path("a\0b"), Path("/dev/null")):
+    loop, huge = tmp_path / "loop", tmp_path / "huge"
+    loop.symlink_to(loop)
+    with huge.open("wb") as file:
+        file.truncate(1 << 30)
+    absent = tmp_path / "absent"
+    for path in (tmp_path, fifo, absent, loop, huge, Path("a\0b"), Path("/dev/null")):
         with pytest.raises(UserError):
             load_config(path)
 
@@ -134,6 +158,30 @@ def test_overrides_win_and_are_blamed(file: Path) -> None:
     assert "training.steps?" in str(refused(file, text, "training.stepz=1"))
     for override in ("training.steps", "=1", "training.=1", "data.train.x=1"):
         assert override.split("=")[0] in str(refused(file, text, override))
+
+
+def test_an_override_of_the_length_replaces_the_other_one(file: Path) -> None:
+    file.write_text(GOOD + "training:\n  epochs: 3\n")
+    assert load_config(file, ["training.steps=7"]).config.training.epochs == "auto"
+    assert load_config(None, ["preset=demo", "training.epochs=2"]).config.training.steps == "auto"
+    assert "not both" in str(
+        refused(file, file.read_text(), "training.steps=7", "training.epochs=1")
+    )
+
+
+def test_presets_are_layers_in_order_below_the_file(file: Path) -> None:
+    for name, seed, rank in (("first", 1, 4), ("second", 2, 4)):
+        text = f"training: {{seed: {seed}}}\nlora: {{rank: {rank}}}\nabout: {{title: x}}\n"
+        (file.parent / f"{name}.yaml").write_text(text)
+    file.write_text("preset: [./first.yaml, ./second.yaml]\n" + GOOD + "lora:\n  rank: 8\n")
+    loaded = load_config(file)
+    assert (loaded.config.training.seed, loaded.config.lora.rank) == (2, 8)
+    assert loaded.from_presets["training.seed"] == "second"
+    (file.parent / "second.yaml").write_text("training: {sed: 1}\n")
+    error = refused(file, file.read_text())
+    assert error.where == f"{file.parent / 'second.yaml'}:1"
+    (file.parent / "second.yaml").write_text("preset: demo\n")
+    assert "cannot start from another" in str(refused(file, file.read_text()))
 
 
 def test_the_same_override_without_a_file() -> None:
