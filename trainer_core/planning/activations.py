@@ -16,9 +16,9 @@ LOGIT_BYTES = {"stock": 12, "shifted": 16, "fused": 4}
 # Unsloth's chunks hold the whole chain in float32: up to 4 GiB, or half of what is free.
 CHUNKED_LOGIT_BYTES = 16
 LARGEST_CHUNK = 4 << 30
-# On a CPU a chunk has 16 million logits, of which three copies are there at once.
+# On a CPU a chunk has 16 million logits, which are there twice in float32 (measured).
 CPU_CHUNK = 16 << 20
-CPU_CHUNK_BYTES = 12
+CPU_CHUNK_BYTES = 8
 # Step-by-step attention at its peak, for each head and each pair of tokens: the weights and what
 # their gradient takes, whatever the format.
 EAGER_BYTES = 12
@@ -40,7 +40,7 @@ def pass_memory(shape: ModelShape, settings: MemorySettings, held: int) -> Pass:
     if settings.checkpointing == "off":
         layers = shape.layers * kept
         return Pass(layers + work, _logits(shape, settings, held + layers))
-    stored = shape.layers * settings.rows * shape.hidden * settings.element_bytes
+    stored = shape.layers * settings.rows * shape.hidden * settings.weight_bytes
     if settings.checkpointing == "unsloth" and settings.device == "cuda":
         stored = 0  # they are moved to RAM
     logits = _logits(shape, settings, held + stored)
@@ -52,7 +52,7 @@ def pass_memory(shape: ModelShape, settings: MemorySettings, held: int) -> Pass:
 
 def _kept(shape: ModelShape, settings: MemorySettings) -> int:
     """What one layer keeps for the backward pass."""
-    size, hidden, query = settings.element_bytes, shape.hidden, shape.query_width
+    size, hidden, query = settings.weight_bytes, shape.hidden, shape.query_width
     both, middle = shape.key_value_width, shape.mlp_width
     if settings.unsloth_layers:
         # The inputs of both norms and of both blocks; queries, keys, values and the attention's
@@ -94,20 +94,19 @@ _PLACES |= {"down_proj": "product"}
 def _kept_of_attention(shape: ModelShape, settings: MemorySettings) -> int:
     """What grows with the square of the length."""
     squares = settings.batch_size * settings.tokens**2
-    mask = squares * settings.element_bytes if settings.masked else 0  # a layer makes its own
     if settings.attention == "eager":
-        return mask + squares * shape.heads * _eager_kept(settings)
-    return mask
+        return squares * shape.heads * _eager_kept(settings)
+    return squares * settings.weight_bytes if settings.masked else 0  # each layer's own mask
 
 
 def _eager_kept(settings: MemorySettings) -> int:
     """Attention weights in float32, and in the model's format."""
-    return 4 if settings.element_bytes == 4 else 6
+    return 4 if settings.weight_bytes == 4 else 6
 
 
 def _work(shape: ModelShape, settings: MemorySettings) -> int:
     """What is there for a moment only, at the worst one: in the MLP of a layer."""
-    hidden, middle, size = shape.hidden, shape.mlp_width, settings.element_bytes
+    hidden, middle, size = shape.hidden, shape.mlp_width, settings.weight_bytes
     if settings.unsloth_layers:
         # With what is kept, 2 (13 h + 3 q + kv + 3 m) bytes a token. Unsloth's table of how long a
         # context fits asks for just this.
@@ -130,7 +129,7 @@ def _logits(shape: ModelShape, settings: MemorySettings, held: int) -> int:
         return numbers * LOGIT_BYTES["fused"]
     if settings.loss != "chunked":
         # And the last hidden states: the norm's input in float32, and what comes of it.
-        last = settings.rows * shape.hidden * (4 + settings.element_bytes)
+        last = settings.rows * shape.hidden * (4 + settings.weight_bytes)
         return numbers * LOGIT_BYTES[settings.loss] + last
     if settings.device == "cpu":
         return CPU_CHUNK_BYTES * min(numbers, CPU_CHUNK)

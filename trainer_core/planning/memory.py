@@ -20,7 +20,6 @@ __all__ = [
     "estimate",
     "largest_batch",
     "longest_sequence",
-    "usable",
 ]
 
 # The share of a device's memory that is left free: by an estimate alone, and where a run like it
@@ -32,9 +31,9 @@ MEASURED_HEADROOM = 0.05
 # and a 32-bit scale for 256 of those. 8 bits: the scales of whole rows are next to nothing.
 QUANTISED = {"4bit": 0.5 + 1 / 64 + 4 / (64 * 256), "8bit": 1.0}
 
-# What an optimizer keeps of a trained weight: numbers in the weight's own format, and bytes besides.
-# 8-bit states have a 32-bit scale for 256 numbers. Adafactor keeps a row and a column of each
-# matrix: of an adapter of rank 16 that is a sixteenth.
+# What an optimizer keeps of a trained weight: numbers in the weight's own format, and bytes
+# besides. 8-bit states have a 32-bit scale for 256 numbers. Adafactor keeps a row and a column of
+# each matrix: of an adapter of rank 16 that is a sixteenth.
 OPTIMIZERS = {
     "adamw": (2.0, 0.0),
     "adamw_8bit": (0.0, 2 + 2 * 4 / 256),
@@ -49,10 +48,14 @@ OPTIMIZERS = {
 # What CUDA and its libraries take before the first tensor. 141 MiB were measured on one card; cards
 # and drivers differ, so this is for those that were not.
 CUDA_CONTEXT = 500 << 20
-# What the allocator holds and cannot use, as a share of what tensors take.
+# What the allocator holds and cannot use, as a share of what tensors take: what the published
+# tables ask for, once the tensors are counted.
 CUDA_WASTE = 0.035
-# The process itself on a CPU: Python, torch, transformers, peft and trl, 520 MB resident after a
-# first product (Linux, torch 2.13, the same with Unsloth).
+# The process itself on a CPU (Linux, torch 2.13), in resident memory: with torch, transformers,
+# peft and trl imported 523 MB, with Unsloth 531 MB; a training process of ours took 603 MB with a
+# model of 2 million parameters, for which the rest of the estimate is 16 MB. This holds where glibc
+# gives freed memory back (MALLOC_MMAP_THRESHOLD_ set); by itself it keeps up to three times what a
+# pass holds.
 CPU_PROCESS = 580_000_000
 
 # No search goes on beyond this.
@@ -109,7 +112,7 @@ def estimate(shape: ModelShape, settings: MemorySettings) -> Estimate:
 
 
 def largest_batch(shape: ModelShape, settings: MemorySettings, budget_bytes: int) -> int:
-    """The largest micro-batch that takes no more than `budget_bytes`; 0 if not even one row does."""
+    """The largest micro-batch that takes no more than `budget_bytes`; 0 if one row takes more."""
     return _most(
         lambda size: estimate(shape, replace(settings, batch_size=size)).total <= budget_bytes
     )
@@ -121,11 +124,6 @@ def longest_sequence(shape: ModelShape, settings: MemorySettings, budget_bytes: 
     return _most(
         lambda tokens: estimate(shape, replace(settings, tokens=tokens)).total <= budget_bytes
     )
-
-
-def usable(memory: int, *, measured: bool = False) -> int:
-    """What a plan may use of `memory` bytes, so that headroom is left."""
-    return int(memory * (1 - (MEASURED_HEADROOM if measured else HEADROOM)))
 
 
 def _weights(shape: ModelShape, settings: MemorySettings) -> int:

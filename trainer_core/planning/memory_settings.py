@@ -67,14 +67,9 @@ class MemorySettings:
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of a weight that is not quantised."""
+        """Bytes of a weight that is not quantised, and of a number in the hidden states."""
         upcast = self.quantised and self.upcast and self.loss in ("stock", "shifted")
         return 4 if upcast else BYTES[self.dtype]
-
-    @property
-    def element_bytes(self) -> int:
-        """Bytes of a number in the hidden states: they have the format of such weights."""
-        return self.weight_bytes
 
     @property
     def adapters_cast(self) -> bool:
@@ -82,7 +77,7 @@ class MemorySettings:
         makes 16-bit ones float32."""
         if self.device == "cuda":
             return self.dtype != "float32"
-        return self.element_bytes < 4
+        return self.weight_bytes < 4
 
     @property
     def trained_bytes(self) -> int:
