@@ -15,7 +15,7 @@ from trainer_core.runs.events import Failed, Finished
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.registry import list_runs
 from trainer_core.runs.status import ENDED, Status, read_status, shown_state
-from trainer_core.runs.view import RunView
+from trainer_core.runs.view import RunView, memory_words
 from trainer_core.text import clean, duration, one_line
 from trainer_core.worker.client import RunClient
 from tui.screens.dialog import Dialog
@@ -267,7 +267,9 @@ def ending_text(outcome: Finished | Failed) -> Text:
     text = Text(f"{symbol} {outcome.outcome} after {duration(outcome.elapsed)}", "bold")
     if outcome.message:
         text.append(f": {clean(outcome.message)}")
-    return text.append(f"  Adapter: {clean(outcome.saved)}" if outcome.saved else "")
+    memory = memory_words(outcome)
+    text.append(f"  Memory: {memory}." if memory else "")
+    return text.append(f"  Saved: {clean(outcome.saved)}" if outcome.saved else "")
 
 
 def _living_run() -> RunFolder | None:
