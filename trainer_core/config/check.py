@@ -71,21 +71,14 @@ def _from_presets(file: YamlFile, folder: Path) -> dict[str, FromPreset]:
 
 
 def _spelt_out(file: YamlFile, wrong: ConfigError) -> list[ConfigError]:
-    """Of a field that must be given and is still empty, say that it is missing; of a section, each
-    such field."""
-    if at(file.data, wrong.keys) is not None or not wrong.keys:
-        return [wrong]
+    """Of a section that is not there, or empty, each field that must be given in it."""
     section = field_at(wrong.keys)
-    if section is not None and len(wrong.keys) == 1:
-        needed = [name for name, info in section.model_fields.items() if info.is_required()]
-        return [_missing((*wrong.keys, name), wrong) for name in needed] or [wrong]
-    holder = field_at(wrong.keys[:-1])
-    info = holder.model_fields.get(str(wrong.keys[-1])) if holder is not None else None
-    return [_missing(wrong.keys, wrong)] if info is not None and info.is_required() else [wrong]
+    if len(wrong.keys) != 1 or section is None or at(file.data, wrong.keys) is not None:
+        return [wrong]
+    needed = [(*wrong.keys, name) for name, i in section.model_fields.items() if i.is_required()]
+    return [_missing(keys, wrong.where) for keys in needed] or [wrong]
 
 
-def _missing(keys: Keys, wrong: ConfigError) -> ConfigError:
+def _missing(keys: Keys, where: str) -> ConfigError:
     name = ".".join(map(str, keys))
-    return ConfigError(
-        keys, f"{name} is missing", where=wrong.where, hint=f"Add it: {describe(keys)}"
-    )
+    return ConfigError(keys, f"{name} is missing", where=where, hint=f"Add it: {describe(keys)}")

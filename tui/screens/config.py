@@ -51,7 +51,9 @@ class ConfigScreen(ConfigFiles):
     AUTO_FOCUS = "#rows"
     BINDINGS = [
         Binding("u,ctrl+z", "undo", show=False, key_display="u", tooltip="Undo the last change"),
-        Binding("U,ctrl+y", "redo", show=False, tooltip="Do again what was undone"),
+        Binding(
+            "U,ctrl+y", "redo", show=False, key_display="U", tooltip="Do again what was undone"
+        ),
         Binding("slash", "ask('find')", "Find", key_display="/", tooltip="Find fields by words"),
         Binding("n", "next_mistake", show=False, tooltip="To the next field that is wrong"),
         Binding("P", "presets", "Preset", tooltip="Start from presets and recipes"),

@@ -229,7 +229,7 @@ class ConfigForm(Container):
 
     def _place_entry(self) -> None:
         region, entry = self._rows.value_region(), self.query_one(FieldEntry)
-        entry.styles.offset = (region.x, region.y)
+        entry.styles.offset = (region.x + self._rows.gutter.left, region.y)
         entry.styles.width = region.width
 
     def _value(self, field: FormField) -> str:
