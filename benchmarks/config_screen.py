@@ -19,6 +19,7 @@ from textual.events import Key
 from textual.pilot import Pilot
 
 from tui.app import BackpropApp
+from tui.screens.config import spare_collections
 from tui.widgets.memory_bar import MemoryBar
 from tui.widgets.yaml_pane import YamlPane
 
@@ -63,11 +64,13 @@ async def main(config: Path) -> int:
     app = BackpropApp(config=str(config))
     async with app.run_test(size=(160, 50)) as pilot:
         await settled(pilot)
+        spare_collections()  # as in the real dashboard
         yaml = app.screen.query_one(YamlPane)
         lines = yaml.text.splitlines()
-        rank = next(number for number, line in enumerate(lines) if "rank:" in line)
+        ranks = [number for number, line in enumerate(lines) if "rank:" in line]
+        assert ranks, f"{config} sets no lora.rank"
         await pilot.press("tab")
-        yaml.move_cursor((rank, len(lines[rank])))
+        yaml.move_cursor((ranks[0], len(lines[ranks[0]])))
         await settled(pilot)
         typed = [
             await milliseconds(app, Key(*key), painted)

@@ -110,10 +110,10 @@ class _Values:
         if field.name not in self._origins:
             preset = self._presets.get(field.name)
             return "", f"from the preset {preset.preset}" if preset else ""
-        origin, planned = self._origins[field.name], self._planned.get(field.name)
+        origin = self._origins[field.name]
+        planned = self._planned.get(field.name) if origin.origin == "auto" else None
         entry = entry_of(planned)
-        differs = planned is not None and origin.origin == "auto" and entry != value
-        return (entry if differs else ""), origin.why
+        return ("" if planned is None or entry == value else entry), origin.why
 
 
 def _heading(

@@ -1,5 +1,6 @@
 """Config: a form and its YAML, each following the other, with the plan and what it costs."""
 
+import gc
 import time
 from pathlib import Path
 
@@ -43,6 +44,13 @@ PROMPTS = {
     "open": "a config to open (YAML)",
     "save": "file to save the config in",
 }
+
+
+def spare_collections() -> None:
+    """Leave what is loaded by now out of garbage collections: a full one over all of it holds up a
+    key press for some 60 ms."""
+    gc.collect()
+    gc.freeze()
 
 
 class ConfigScreen(ConfigFiles):
@@ -127,6 +135,8 @@ class ConfigScreen(ConfigFiles):
     def _prepare(self) -> None:
         self.session.planner.prepare()
         self.app.call_from_thread(self._learned)
+        if not self.app.is_headless:  # a process that is there for the dashboard alone
+            spare_collections()
 
     @work(thread=True, exclusive=True, group="look")
     def _look(self, loaded: LoadedConfig) -> None:
@@ -194,14 +204,14 @@ class ConfigScreen(ConfigFiles):
             self.query_one(ConfigForm).go(name)
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
-        """Take in what was typed, and paint the rest once the key itself is on the screen."""
+        """Take in what was typed, and paint the rest once no more of it waits."""
         text = event.text_area.text
         if text == self.session.text or not self.query_one(YamlPane).has_focus:
             return
         self.session.type(text)
         if not self._is_waiting:
             self._is_waiting = True
-            self.call_after_refresh(self.show_session)
+            self.call_later(self.show_session)
 
     def on_yaml_pane_undone(self, event: YamlPane.Undone) -> None:
         """As everywhere on this screen."""
