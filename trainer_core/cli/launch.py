@@ -8,12 +8,12 @@ from trainer_core.cli.headless import follow, say
 from trainer_core.config.load import LoadedConfig, dump_config
 from trainer_core.errors import UserError
 from trainer_core.planning.preflight import preflight
-from trainer_core.runs.folder import RunFolder, run_name
+from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.recorder import last_number
-from trainer_core.runs.registry import find_run, new_run
-from trainer_core.runs.status import new_status, write_status
+from trainer_core.runs.registry import find_run
 from trainer_core.tokens.tokenizer import named_template
 from trainer_core.worker.client import start
+from trainer_core.worker.launching import launch_run
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,10 @@ class Watching:
 def launch(loaded: LoadedConfig, output: Path | None, watching: Watching) -> int:
     """Start a new run and watch it; returns the exit status. Raises UserError before anything is
     written if the run could not work."""
-    config = check(loaded).config
+    planned = check(loaded)
     for note in loaded.notes:
         say(note)
-    output = output or (Path(config.run.folder) if config.run.folder else None)
-    name = config.run.name or run_name(config.model.base)
-    run_id, folder = new_run(name, output, dump_config(loaded))
-    write_status(folder, new_status(run_id, "train", config.model.base, config.data.name))
-    start(folder)
-    return watch(folder, watching)
+    return watch(launch_run(planned, dump_config(loaded), output), watching)
 
 
 def check(loaded: LoadedConfig) -> LoadedConfig:
