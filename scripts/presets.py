@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trainer_core.config.presets import Preset, load_preset
-from trainer_core.planning.memory import MemorySettings, estimate
 from trainer_core.planning.fitting import usable
+from trainer_core.planning.memory import MemorySettings, estimate
 from trainer_core.planning.shape import ModelShape, model_shape
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"

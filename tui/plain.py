@@ -11,8 +11,8 @@ from textual.color import Color
 from textual.filter import LineFilter
 
 _SYMBOLS = str.maketrans(
-    "─━═╌┄╸│┃║▏▎▍▌▕▁▂▃▄▅▆▇█▶✔✖■‖◌◍…·–—×→⏎°⟨⟩▸▾",
-    "-=---=||||||||_.-=+*%#>+x#|oo..--x>< <>>v",
+    "─━═╌┄╸│┃║▏▎▍▌▕▁▂▃▄▅▆▇█░▶✔✖■‖◌◍…·–—×→⏎°⟨⟩▸▾",
+    "-=---=||||||||_.-=+*%#.>+x#|oo..--x>< <>>v",
 )
 
 

@@ -44,7 +44,7 @@ def test_what_must_be_given_is_missing_until_it_is(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "name", "words"),
     [
-        ("lora:\n", "lora", "should be a valid dictionary"),
+        ("lora: 3\n", "lora", "should be a valid dictionary"),
         ("model: 3\n", "model", "should be a valid dictionary"),
         ("preset: qwen9\n", "preset", "there is no preset 'qwen9'"),
         ("preset: 3\n", "preset", "takes a name, a path, or a list of them"),

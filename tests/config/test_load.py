@@ -184,6 +184,12 @@ def test_presets_are_layers_in_order_below_the_file(file: Path) -> None:
     assert "cannot start from another" in str(refused(file, file.read_text()))
 
 
+def test_a_section_with_nothing_below_it_is_empty(file: Path) -> None:
+    file.write_text(GOOD + "lora:\ntraining:\n")
+    assert load_config(file).config.lora.rank == "auto"
+    assert "model.base is missing" in str(refused(file, "model:\ndata:\n  train: x\n"))
+
+
 def test_the_same_override_without_a_file() -> None:
     config = load_config(None, ["model.base=owner/name", "data.train=d.jsonl"]).config
     assert config.model.base == "owner/name"

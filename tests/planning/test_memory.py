@@ -187,11 +187,11 @@ def test_more_never_takes_less(shape: ModelShape, settings: MemorySettings) -> N
         replace(settings, tokens=settings.tokens + 1),
         replace(settings, batch_size=settings.batch_size + 1),
         replace(settings, rank=settings.rank + 1),
-        replace(settings, method="lora", targets="all-linear")
-        if settings.method == "lora"
-        else replace(settings, packed=True),
+        replace(settings, packed=True),
     ):
         assert estimate(shape, more).total >= found.total
+    one, every = (replace(settings, targets=targets) for targets in (["q_proj"], "all-linear"))
+    assert estimate(shape, every).total >= estimate(shape, one).total
 
 
 @given(SHAPES, SETTINGS)

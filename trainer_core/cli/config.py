@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from trainer_core.cli.dashboard import open_dashboard
 from trainer_core.cli.launch import check as check_run
 from trainer_core.cli.options import Json, Overrides
 from trainer_core.config.explain import explain as explained
@@ -40,6 +41,14 @@ def new(
         load_preset(name)
     _write(file, new_config(preset or [], model, data), force)
     typer.echo(f"{file}: now say what is missing, and look: backprop config check {file}")
+
+
+@config.command()
+def edit(config: Config) -> None:
+    """Open a config on the Config screen of the dashboard."""
+    if not config.exists():
+        raise UserError(f"{config} does not exist", hint=f"Write it: backprop config new {config}")
+    raise typer.Exit(open_dashboard(None, config=str(config)))
 
 
 @config.command()

@@ -18,9 +18,9 @@ def no_dashboard_because() -> str:
     return ""
 
 
-def open_dashboard(run: RunFolder | None, fps: int = 10, data: str = "") -> int:
-    """Show the dashboard, on the Train screen if a run is given, on the Data screen if `data` is (a
-    YAML or a data file); returns the exit status.
+def open_dashboard(run: RunFolder | None, fps: int = 10, data: str = "", config: str = "") -> int:
+    """Show the dashboard: on the Train screen if a run is given, on the Data screen if `data` is (a
+    YAML or a data file), on the Config screen if `config` is; returns the exit status.
 
     Raises UserError where there is no terminal.
     """
@@ -32,7 +32,7 @@ def open_dashboard(run: RunFolder | None, fps: int = 10, data: str = "") -> int:
         )
     from tui.app import run_app
 
-    return run_app(run, fps, data) or (_say_how_it_stands(run) if run is not None else 0)
+    return run_app(run, fps, data, config) or (_say_how_it_stands(run) if run is not None else 0)
 
 
 def _say_how_it_stands(run: RunFolder) -> int:

@@ -9,7 +9,7 @@ import yaml
 
 from trainer_core.config import yaml_marks as marks
 from trainer_core.config.plain_data import at, has, same, with_value, without
-from trainer_core.config.yaml_file import Keys, _Builder, _compose
+from trainer_core.config.yaml_file import Builder, Keys, compose
 from trainer_core.config.yaml_marks import Slot
 from trainer_core.config.yaml_text import WIDTH, block, inline
 from trainer_core.errors import UserError
@@ -62,8 +62,8 @@ def _changed(text: str, keys: Keys, wanted: Any, change: Callable[[str], str]) -
 
 @lru_cache(maxsize=16)
 def _read(text: str) -> tuple[yaml.Node | None, Any]:
-    node = _compose(text, "the config")
-    data = _Builder("the config", {}).build(node, (), 0)
+    node = compose(text, "the config")
+    data = Builder("the config", {}).build(node, (), 0)
     if not isinstance(data, dict | None):
         raise UserError("the config is no mapping", hint="It has sections: model, data…")
     return node, data if data is not None else {}
@@ -317,7 +317,7 @@ def _plainer(text: str) -> str:
         alias = _first_alias(text, marks.root_slot(text, _root(text)))
         if alias is None:
             break
-        value = inline(_Builder("", {}).build(alias.node, (), 0), flow=True)
+        value = inline(Builder("", {}).build(alias.node, (), 0), flow=True)
         text = text[: alias.value] + value + text[alias.end :]
     last = marks.last_scalar(text, marks.root_slot(text, _root(text)))
     if last is None or not marks.is_block_scalar(last) or text.endswith(("\n", "\r")):

@@ -7,10 +7,10 @@ from trainer_core.errors import UserError
 
 _HEAD = """# Configuration
 
-Every field, made from the schema (`backprop config schema` prints it as JSON Schema, for editors that
-complete YAML). `backprop config explain FIELD` shows one of them. A field that is not set has its
-default; *auto* means that planning decides, and `backprop plan` and a run's `resolved.yaml` say what
-and why. Secrets come from environment variables only (HF_TOKEN, WANDB_API_KEY).
+Every field, made from the schema (`backprop config schema` prints it as JSON Schema, for editors
+that complete YAML). `backprop config explain FIELD` shows one of them. A field that is not set has
+its default; *auto* means that planning decides, and `backprop plan` and a run's `resolved.yaml` say
+what and why. Secrets come from environment variables only (HF_TOKEN, WANDB_API_KEY).
 """
 
 

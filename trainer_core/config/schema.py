@@ -5,7 +5,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from trainer_core.config.data_section import DataSection
 from trainer_core.config.fields import Auto, Positive, Section, Text
@@ -102,3 +102,14 @@ class RunConfig(Section):
     tracking: TrackingSection = Field(default_factory=TrackingSection)
     export: ExportSection = Field(default_factory=ExportSection)
     logging: LoggingSection = Field(default_factory=LoggingSection)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_below(cls, data: object) -> object:
+        """A section's name with nothing below it is an empty section."""
+        if not isinstance(data, dict):
+            return data
+        return {
+            name: {} if value is None and name != "preset" else value
+            for name, value in data.items()
+        }

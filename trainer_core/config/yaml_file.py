@@ -23,7 +23,7 @@ MAX_NODES = 100_000
 _TAGS = {"null", "bool", "int", "float", "str", "seq", "map"}
 
 
-class _CoreLoader(yaml.SafeLoader):
+class CoreLoader(yaml.SafeLoader):
     """Resolves plain scalars by YAML 1.2's core schema."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
@@ -40,16 +40,16 @@ class _CoreLoader(yaml.SafeLoader):
 
 
 _NUMBER_STARTS = list("-+.0123456789")
-_CoreLoader.add_implicit_resolver(
+CoreLoader.add_implicit_resolver(
     "tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]
 )
-_CoreLoader.add_implicit_resolver(
+CoreLoader.add_implicit_resolver(
     "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
 )
-_CoreLoader.add_implicit_resolver(
+CoreLoader.add_implicit_resolver(
     "tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]{1,30}$"), _NUMBER_STARTS
 )
-_CoreLoader.add_implicit_resolver(
+CoreLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(
         r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$"
@@ -59,13 +59,13 @@ _CoreLoader.add_implicit_resolver(
 )
 
 
-class _CoreDumper(yaml.SafeDumper):
+class CoreDumper(yaml.SafeDumper):
     """Quotes every string that a plain scalar of either YAML version would turn into a number."""
 
 
-for _start, _resolvers in _CoreLoader.yaml_implicit_resolvers.items():
+for _start, _resolvers in CoreLoader.yaml_implicit_resolvers.items():
     for _tag, _pattern in _resolvers:
-        _CoreDumper.add_implicit_resolver(_tag, _pattern, [_start])
+        CoreDumper.add_implicit_resolver(_tag, _pattern, [_start])
 
 
 @dataclass(frozen=True)
@@ -94,20 +94,20 @@ def read_yaml(path: Path) -> YamlFile:
 def parse_scalar(text: str) -> Any:
     """A value as it would be read after `key: ` in a file; for overrides on a command line."""
     try:
-        return _Builder("--set", {}).build(_compose(text, "--set"), (), 0)
+        return Builder("--set", {}).build(compose(text, "--set"), (), 0)
     except UserError:
         return text
 
 
 def dump_yaml(data: dict[str, Any]) -> str:
     """`data` as YAML that `read_yaml` reads back as it is."""
-    return yaml.dump(data, Dumper=_CoreDumper, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.dump(data, Dumper=CoreDumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def parse_yaml(text: str, path: str) -> YamlFile:
     """Parse `text` as the content of `path` (used only in messages)."""
     lines: dict[Keys, int] = {}
-    data = _Builder(path, lines).build(_compose(text, path), (), 0)
+    data = Builder(path, lines).build(compose(text, path), (), 0)
     if not isinstance(data, dict):
         kind = "empty" if data is None else f"a {type(data).__name__}, not a mapping"
         raise UserError(
@@ -151,9 +151,10 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _compose(text: str, path: str) -> yaml.Node | None:
+def compose(text: str, path: str) -> yaml.Node | None:
+    """The nodes of a YAML text, with their places in it. Raises UserError."""
     try:
-        node: yaml.Node | None = yaml.compose(text, Loader=_CoreLoader)
+        node: yaml.Node | None = yaml.compose(text, Loader=CoreLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{path}:{mark.line + 1}" if mark else path
@@ -168,7 +169,7 @@ def _compose(text: str, path: str) -> yaml.Node | None:
     return node
 
 
-class _Builder:
+class Builder:
     """Turns YAML nodes into plain data and notes the line of every key."""
 
     def __init__(self, path: str, lines: dict[Keys, int]) -> None:
@@ -177,6 +178,7 @@ class _Builder:
         self.nodes = 0
 
     def build(self, node: yaml.Node | None, keys: Keys, depth: int) -> Any:
+        """The value of a node that stands at `keys`. Raises UserError for what is not plain."""
         if node is None:
             return None
         line = node.start_mark.line + 1

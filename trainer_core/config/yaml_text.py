@@ -5,12 +5,12 @@ from typing import Any
 
 import yaml
 
-from trainer_core.config.yaml_file import _CoreDumper
+from trainer_core.config.yaml_file import CoreDumper
 
 WIDTH = 100
 
 
-class _Writer(_CoreDumper):
+class _Writer(CoreDumper):
     """Writes numbers and strings as a person would, each on a line."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:

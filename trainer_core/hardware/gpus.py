@@ -49,9 +49,8 @@ class GpuReader:
         """A sample of each GPU; one that fell off the bus has a name and nothing else."""
         return [_sample(index, handle) for index, handle in enumerate(self._handles)]
 
-
     def computes_bfloat16(self) -> bool:
-        """Whether the first GPU multiplies bfloat16 in hardware (from compute capability 8.0 on)."""
+        """Whether the first GPU multiplies bfloat16 in hardware: from capability 8.0 on."""
         if not self._handles:
             return False
         found = _ask(lambda: pynvml.nvmlDeviceGetCudaComputeCapability(self._handles[0]))

@@ -26,8 +26,8 @@ EAGER_BYTES = 12
 
 @dataclass(frozen=True)
 class Pass:
-    """A forward and backward pass at its peak, in bytes. `logits` is 0 where the peak lies in a
-    layer that is computed again: by then the logits are gone."""
+    """A forward and backward pass at its peak, in bytes. `logits` is 0 where the peak lies in the
+    backward pass of a layer: by then the logits are gone."""
 
     activations: int
     logits: int
@@ -35,18 +35,17 @@ class Pass:
 
 def pass_memory(shape: ModelShape, settings: MemorySettings, held: int) -> Pass:
     """The peak of a pass over one micro-batch. `held` is what is there before it, in bytes."""
-    kept = _kept(shape, settings)
-    work = _work(shape, settings)
+    kept, layer = _kept(shape, settings), _work(shape, settings)
     if settings.checkpointing == "off":
-        layers = shape.layers * kept
-        return Pass(layers + work, _logits(shape, settings, held + layers))
-    stored = shape.layers * settings.rows * shape.hidden * settings.weight_bytes
+        stored = shape.layers * kept
+    else:
+        stored = shape.layers * settings.rows * shape.hidden * settings.weight_bytes
+        layer += kept  # computed again for its backward pass
     if settings.checkpointing == "unsloth" and settings.device == "cuda":
-        stored = 0  # they are moved to RAM
+        stored = 0  # moved to RAM
     logits = _logits(shape, settings, held + stored)
     if settings.loss == "fused":  # the sum is what was published, not the larger
-        return Pass(stored + kept + work, logits)
-    layer = kept + work
+        return Pass(stored + layer, logits)
     return Pass(stored + layer, 0) if layer >= logits else Pass(stored, logits)
 
 

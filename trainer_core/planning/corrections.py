@@ -4,6 +4,7 @@ import hashlib
 import json
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from statistics import median
@@ -90,6 +91,7 @@ def _key(config: RunConfig, model: ModelFacts, machine: MachineFacts) -> str:
     return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:16]
 
 
+@cache
 def _version(name: str) -> str:
     try:
         return metadata.version(name)

@@ -134,8 +134,9 @@ def prepare(
 ) -> Prepared:
     """Read, check, encode and split the data; what was done before comes from the cache.
 
-    `limit` says how long an example may be. `setup` is None where no model is known: then rows are read and checked, and nothing is counted
-    in tokens. Raises UserError, and whatever `progress` raises.
+    `limit` says how long an example may be. `setup` is None where no model is known: then rows are
+    read and checked, and nothing is counted in tokens. Raises UserError, and whatever `progress`
+    raises.
     """
     began = time.monotonic()
     sources = open_sources(data)
