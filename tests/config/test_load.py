@@ -111,6 +111,7 @@ def test_hostile_files_are_a_user_error(file: Path, content: bytes) -> None:
 
 def test_not_utf8_names_the_line(file: Path) -> None:
     assert refused(file, GOOD.encode() + b"run:\n  name: \xff\n").where == f"{file}:6"
+    assert refused(file, GOOD.encode() + b"run:\n  name: a\0b\n").where == f"{file}:6"
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def read_text(path: Path) -> str:
         file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - Path.open has no opener
     except FileNotFoundError:
         raise UserError(
-            f"{path} does not exist", hint="Check the path, or start from configs/demo/demo.yaml."
+            f"{path} does not exist", hint="Check the path, or write one: backprop config new."
         ) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -163,7 +163,10 @@ def compose(text: str, path: str) -> yaml.Node | None:
             problem = "a tab is used for indentation"
         raise UserError(f"not valid YAML: {problem}", where=where, hint="Mend that line.") from None
     except yaml.reader.ReaderError as error:
-        raise UserError(f"not valid YAML: {error.reason}", where=path) from None
+        line = text[: error.position].count("\n") + 1
+        raise UserError(
+            f"not valid YAML: {error.reason}", where=f"{path}:{line}", hint="Mend that line."
+        ) from None
     except RecursionError:
         raise UserError("the file is nested too deeply", where=path) from None
     return node
