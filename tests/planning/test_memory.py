@@ -207,6 +207,8 @@ def test_checkpointing_never_takes_more(shape: ModelShape, settings: MemorySetti
 def test_what_fits_is_found_to_the_last_row_and_token(
     shape: ModelShape, settings: MemorySettings, budget: int
 ) -> None:
+    settings = replace(settings, memory=0)  # chunks of the loss shrink to what is free
+
     def fits(changed: MemorySettings) -> bool:
         return estimate(shape, changed).total <= budget
 
@@ -216,6 +218,11 @@ def test_what_fits_is_found_to_the_last_row_and_token(
     tokens = longest_sequence(shape, settings, budget)
     assert tokens == 0 or fits(replace(settings, tokens=tokens))
     assert not fits(replace(settings, tokens=tokens + 1))
+
+
+def test_chunks_that_could_be_large_do_not_shorten_what_fits() -> None:
+    alone = longest_sequence(LLAMA_3_8B, QLORA, 8 * GIB)
+    assert longest_sequence(LLAMA_3_8B, replace(QLORA, memory=80 * GIB), 8 * GIB) == alone
 
 
 def test_nothing_fits_in_no_memory() -> None:

@@ -34,7 +34,8 @@ class Pass:
 
 
 def pass_memory(shape: ModelShape, settings: MemorySettings, held: int) -> Pass:
-    """The peak of a pass over one micro-batch. `held` is what is there before it, in bytes."""
+    """The peak of a pass over one micro-batch. `held` is what is taken before it, the
+    CUDA context included, in bytes."""
     kept, layer = _kept(shape, settings), _work(shape, settings)
     if settings.checkpointing == "off":
         stored = shape.layers * kept

@@ -101,7 +101,7 @@ def estimate(shape: ModelShape, settings: MemorySettings) -> Estimate:
     gradients = trained * settings.trained_bytes
     optimizer = int(trained * _optimizer_bytes(settings))
     held = weights + adapter + gradients + optimizer
-    found = pass_memory(shape, settings, held)
+    found = pass_memory(shape, settings, held + CUDA_CONTEXT)
     step = _step_bytes(shape, settings, trained)
     activations = max(found.activations, step - found.logits)
     if settings.device == "cuda":
@@ -113,6 +113,7 @@ def estimate(shape: ModelShape, settings: MemorySettings) -> Estimate:
 
 def largest_batch(shape: ModelShape, settings: MemorySettings, budget_bytes: int) -> int:
     """The largest micro-batch that takes no more than `budget_bytes`; 0 if one row takes more."""
+    settings = replace(settings, memory=0)  # chunks of the loss shrink to what is free
     return _most(
         lambda size: estimate(shape, replace(settings, batch_size=size)).total <= budget_bytes
     )
@@ -121,6 +122,7 @@ def largest_batch(shape: ModelShape, settings: MemorySettings, budget_bytes: int
 def longest_sequence(shape: ModelShape, settings: MemorySettings, budget_bytes: int) -> int:
     """The most tokens in a row, `batch_size` rows at a time, that take no more than `budget_bytes`;
     0 if nothing does."""
+    settings = replace(settings, memory=0)  # chunks of the loss shrink to what is free
     return _most(
         lambda tokens: estimate(shape, replace(settings, tokens=tokens)).total <= budget_bytes
     )
