@@ -670,7 +670,11 @@ def drafted(file: Path) -> Callable[..., Draft]:
 
     def make(budget: int, parts: dict[str, int] = PARTS, estimated: bool = True) -> Draft:
         memory = MemoryPlan(
-            device="GPU 0: A [card]\x1b[31m", parts=parts, total=sum(parts.values()), budget=budget
+            device="GPU 0: A [card]\x1b[31m",
+            parts=parts,
+            total=(total := sum(parts.values())),
+            least=total,
+            budget=budget,  # fmt: skip
         )
         return Draft(run=run.model_copy(update={"memory": memory}), estimated=estimated)
 

@@ -30,12 +30,9 @@ def load(folder: Path, config: RunConfig, dtype: Any) -> Any:
     )
     if full:
         return model
-    arguments = lora_arguments(config.lora)
-    if config.lora.targets == "all-linear":
-        arguments["target_modules"] = _ALL_LINEAR
     model = FastLanguageModel.get_peft_model(
         model,
-        **arguments,
+        **lora_arguments(config.lora),
         use_gradient_checkpointing=_checkpointing(config),
         random_state=config.training.seed,
     )
@@ -55,7 +52,3 @@ def answering(model: Any, config: RunConfig) -> Iterator[None]:
 
 def _checkpointing(config: RunConfig) -> bool | str:
     return {"off": False, "on": True}.get(config.training.gradient_checkpointing, "unsloth")
-
-
-# The linear layers of the models that Unsloth knows.
-_ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]

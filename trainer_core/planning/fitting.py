@@ -28,12 +28,14 @@ MOST_IN_A_BATCH = 16
 
 
 class MemoryPlan(BaseModel):
-    """What the run will take, in bytes, by component, and what there is. `correction` is what
-    earlier runs like it on this machine measured, as a share of their estimates."""
+    """What the run will take, in bytes, by component, and what there is. A loss in chunks takes
+    more where there is more; `least` is the total with the smallest. `correction` is what earlier
+    runs like it on this machine measured, as a share of their estimates."""
 
     device: str
     parts: dict[str, int]
     total: int
+    least: int
     budget: int
     correction: float = 1.0
     longest: int = 0
@@ -41,7 +43,7 @@ class MemoryPlan(BaseModel):
     @property
     def fits(self) -> bool:
         """Whether the estimate stays within the budget."""
-        return self.total <= self.budget
+        return self.least <= self.budget
 
 
 def usable(memory: int, *, measured: bool = False) -> int:
@@ -79,7 +81,7 @@ def memory_settings(config: RunConfig, tokens: int, machine: MachineFacts) -> Me
         batch_size=1 if training.batch_size == "auto" else training.batch_size,
         tokens=tokens,
         checkpointing=_cheapest(config) if checkpointing == "auto" else checkpointing,
-        loss="chunked" if unsloth and on_gpu else "stock",
+        loss="chunked" if unsloth else "stock",
         attention="eager" if model.attention == "eager" else "sdpa",
         device="cuda" if on_gpu else "cpu",
         packed=training.packing in ("pack", "padding-free"),
@@ -109,7 +111,7 @@ def fit(choices: Choices, model: ModelFacts, machine: MachineFacts, tokens: int,
     room = usable(budget(config, machine)[0])
     given = config.training.batch_size
     wanted = min(most, MOST_IN_A_BATCH) if given == "auto" else given
-    settings = replace(memory_settings(config, tokens, machine), batch_size=wanted)
+    settings = replace(memory_settings(config, tokens, machine), batch_size=wanted, memory=0)
     if choices.is_open("training.gradient_checkpointing"):
         without = estimate(shape, replace(settings, checkpointing="off")).total <= room
         value = "off" if without else _cheapest(config)
@@ -138,11 +140,13 @@ def memory_plan(
         return None
     settings = memory_settings(config, tokens, machine)
     found = estimate(model.shape, settings).scaled(correction)
+    least = estimate(model.shape, replace(settings, memory=0)).scaled(correction)
     room, device = budget(config, machine)
     return MemoryPlan(
         device=device,
         parts=found.components(),
         total=found.total,
+        least=least.total,
         budget=room,
         correction=correction,
         longest=longest_sequence(
