@@ -674,7 +674,7 @@ def drafted(file: Path) -> Callable[..., Draft]:
             parts=parts,
             total=(total := sum(parts.values())),
             least=total,
-            budget=budget,  # fmt: skip
+            budget=budget,
         )
         return Draft(run=run.model_copy(update={"memory": memory}), estimated=estimated)
 
