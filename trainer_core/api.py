@@ -80,7 +80,7 @@ class Trainer:
         **keywords: Any,
     ) -> None:
         self._config = Path(config) if config is not None else None
-        self._settings = _settings(keywords) | (overrides or {})
+        self._settings = _settings(keywords) | _plain(overrides or {})
         if model is not None:
             self._settings["model.base"] = str(model)
         self.result: TrainResult | None = None
@@ -102,7 +102,7 @@ class Trainer:
         settings = self._settings | _settings(keywords)
         if data is not None:
             settings["data.train"] = str(data)
-        loaded = load_config(self._config, [f"{name}={value}" for name, value in settings.items()])
+        loaded = load_config(self._config, values=settings)
         name = loaded.config.run.name or run_name(loaded.config.model.base)
         named = output if output is not None else loaded.config.run.folder
         place = Path(named) if named is not None else None
@@ -143,7 +143,16 @@ def _settings(keywords: dict[str, Any]) -> dict[str, Any]:
             f"unknown keyword {unknown[0]!r}",
             hint=f"Known: {', '.join(KEYWORDS)}; any other field through overrides.",
         )
-    return {KEYWORDS[name]: value for name, value in keywords.items() if value is not None}
+    return _plain({KEYWORDS[name]: value for name, value in keywords.items()})
+
+
+def _plain(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as YAML would have them; None leaves a field to the config."""
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in settings.items()
+        if value is not None
+    }
 
 
 def _run_here(

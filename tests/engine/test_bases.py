@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +95,8 @@ class OwnModel(LlamaForCausalLM):
 """
 
 
-@pytest.mark.parametrize("allowed", [None, "false", '"false"', "0", "null", "no", "true"])
-def test_a_models_own_code_runs_only_if(demo: Path, tmp_path: Path, allowed: str | None) -> None:
+@pytest.mark.parametrize("allowed", [None, False, "false", 0, 1, "true", "yes", True])
+def test_a_models_own_code_runs_only_if(demo: Path, tmp_path: Path, allowed: Any) -> None:
     """Only a literal `model.trust_remote_code: true` runs it."""
     marker, base = tmp_path / "it_ran", tmp_path / "own"
     shutil.copytree(demo / "base", base)
@@ -108,12 +109,24 @@ def test_a_models_own_code_runs_only_if(demo: Path, tmp_path: Path, allowed: str
     (base / "config.json").write_text(json.dumps(config))
     (base / "own.py").write_text(CODE.format(marker=str(marker)))
     settings = {} if allowed is None else {"model__trust_remote_code": allowed}
-    if allowed == "true":
+    if allowed is True:
         train(base, **settings)
         assert marker.exists()
         return
     with pytest.raises(UserError, match=r"trust_remote_code"):
         train(base, **settings)
+    assert not marker.exists()
+
+
+def test_a_tokenizers_own_code_does_not_run(demo: Path, tmp_path: Path) -> None:
+    marker, base = tmp_path / "it_ran", tmp_path / "own"
+    shutil.copytree(demo / "base", base)
+    config = json.loads((base / "tokenizer_config.json").read_text())
+    config |= {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Own", None]}}
+    (base / "tokenizer_config.json").write_text(json.dumps(config))
+    (base / "own.py").write_text(CODE.format(marker=str(marker)))
+    with pytest.raises(UserError, match="trust_remote_code"):
+        train(base)
     assert not marker.exists()
 
 
@@ -155,6 +168,31 @@ def test_a_loss_that_is_not_a_number(demo: Path, tmp_path: Path) -> None:
     _, events = train(broken, safety__bad_loss="warn")
     assert len(losses(events)) == 2
     assert any("not a number" in e.message for e in events if e.type == "warning")
+
+
+def test_the_pace_of_hardware_samples(demo: Path, tmp_path: Path) -> None:
+    from functools import partial
+
+    from trainer_core.engine.train import train as train_folder
+    from trainer_core.runs.control import Control
+    from trainer_core.runs.folder import RunFolder
+    from trainer_core.runs.recorder import Recorder
+    from trainer_core.worker.job import perform
+    from trainer_core.worker.sampling import sample_hardware
+
+    done, _ = train(demo / "base", logging__hardware_seconds=0.25)
+    folder = RunFolder(tmp_path / "again")
+    folder.path.mkdir()
+    shutil.copyfile(done.folder / "config.yaml", folder.config)
+    events: list[Event] = []
+    recorder = Recorder(folder, events.append)
+    perform(folder, recorder, Control(), partial(train_folder, own_process=False))
+    assert recorder.hardware_seconds == 0.25
+    deadline = time.monotonic() + 30
+    with sample_hardware(folder, recorder):
+        while sum(e.type == "hardware" for e in events) < 3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert sum(e.type == "hardware" for e in events) >= 3
 
 
 @pytest.mark.parametrize("start", ["pissa", "olora"])

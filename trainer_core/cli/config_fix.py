@@ -1,5 +1,6 @@
 """`backprop config fix`: questions about what is missing or wrong, answers into the file."""
 
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ import typer
 from trainer_core.cli.launch import check as check_run
 from trainer_core.config.edit import set_value, unset
 from trainer_core.config.explain import explain
+from trainer_core.config.fields_list import all_fields
+from trainer_core.config.imports import tool_of
 from trainer_core.config.load import load_source
 from trainer_core.config.mistakes import ConfigError
+from trainer_core.config.plain_data import at, has
 from trainer_core.config.yaml_file import parse_scalar, parse_yaml, read_text
 from trainer_core.errors import EXIT_USER, UserError
 from trainer_core.files import write_atomically
@@ -23,11 +27,20 @@ def mend(path: Path) -> int:
     """Ask until the config is right, or the person gives up; returns the exit status. The file is
     written once, at the end. Raises UserError for a file in which no field can be changed."""
     before = text = read_text(path)
+    tool = tool_of(parse_yaml(text, str(path)).data)
+    if tool is not None:
+        raise UserError(
+            f"{path} is a config of {tool}",
+            hint=f"Turn it into one of ours first: backprop config import {path} -o ours.yaml",
+        )
     for _ in range(MOST_QUESTIONS):
         wrong = _first_mistake(text, path)
         if wrong is None:
             break
         changed = _ask(text, wrong)
+        if changed == text:
+            typer.echo("that changes nothing in this file", err=True)
+            changed = None
         if changed is None:
             _write(path, before, text)
             typer.echo(f"{path}: still wrong: {wrong}", err=True)
@@ -76,10 +89,14 @@ def _ask_unknown(text: str, wrong: ConfigError) -> str | None:
     target = answer.strip() or wrong.suggestion
     if not target or target == "-":
         return unset(text, wrong.keys)
-    value: Any = parse_yaml(text, "").data
-    for key in wrong.keys:
-        value = value[key]
-    return set_value(unset(text, wrong.keys), tuple(target.split(".")), value)
+    data, keys = parse_yaml(text, "").data, tuple(target.split("."))
+    if target not in {field.name for field in all_fields()}:
+        typer.echo(f"{target} is not a field either.")
+        return _ask_unknown(text, wrong)
+    if has(data, keys):
+        typer.echo(f"{target} is set already; - removes {name}.")
+        return _ask_unknown(text, wrong)
+    return set_value(unset(text, wrong.keys), keys, at(data, wrong.keys))
 
 
 def _read(question: str) -> str | None:
@@ -104,4 +121,5 @@ def _value(answer: str) -> Any:
 
 def _write(path: Path, before: str, text: str) -> None:
     if text != before:
-        write_atomically(path, text.encode())
+        file = path.resolve()  # of a link, what it points to
+        write_atomically(file, text.encode(), mode=stat.S_IMODE(file.stat().st_mode))

@@ -17,6 +17,7 @@ from trainer_core.planning.bases import follow_adapter, known_facts
 from trainer_core.planning.draft import Draft, draft
 from trainer_core.planning.early import DataStats
 from trainer_core.planning.estimate_data import guess_data
+from trainer_core.tokens.tokenizer import named_template
 
 GIB = 1 << 30
 
@@ -26,7 +27,10 @@ def plan(
         Path | None, typer.Argument(help="A YAML config; or only --set.", show_default=False)
     ] = None,
     gpu: Annotated[
-        float | None, typer.Option(help="Plan for a GPU of so many GiB instead of this machine.")
+        float | None,
+        typer.Option(
+            min=0.1, max=1e5, help="Plan for a GPU of so many GiB instead of this machine."
+        ),
     ] = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="Tokenise all of the data, as the run will.")
@@ -39,6 +43,8 @@ def plan(
     Nothing is loaded or started. Exit status 1 if the run would not fit.
     """
     loaded = follow_adapter(load_config(config, overrides or []))
+    if loaded.config.model.template is not None:
+        named_template(loaded.config.model.template)
     machine = machine_facts() if gpu is None else _with_gpu(gpu)
     facts = known_facts(loaded.config, loaded.facts, network=True)
     stats = _exact(loaded) if exact else guess_data(loaded.config.data)

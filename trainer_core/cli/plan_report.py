@@ -17,6 +17,8 @@ def plan_lines(found: Draft) -> list[str]:
         return [found.problem]
     lines = [*_values(run), ""]
     data = "estimated from the first rows" if found.estimated else "counted"
+    if found.unknown:
+        data = "not looked at: this is for a thousand examples of 400 tokens"
     lines.append(f"{run.total_steps:,} steps, {run.epochs:.2f} epochs; the data is {data}")
     lines += [f"warning: {warning}" for warning in run.warnings]
     if run.memory is None:

@@ -112,6 +112,6 @@ def _bounds(schema: dict[str, Any]) -> str:
         words.append(f"above {above:g}")
     if below is not None and below < 2**24:
         words.append(f"below {below:g}")
-    if high is not None and high < 2**24:  # the others are only to keep nonsense out
+    if high is not None and high < 1e5:  # the others are only to keep nonsense out
         words.append(f"to {high:g}")
     return f" {' '.join(words)}" if words else ""

@@ -1,9 +1,10 @@
 """From a YAML file, flags and `--set` to a valid RunConfig, or one sentence on what is wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -35,18 +36,27 @@ class LoadedConfig:
     notes: tuple[str, ...] = ()
 
 
-def load_config(path: Path | None, overrides: Sequence[str] = ()) -> LoadedConfig:
-    """Read a config file (or none), apply overrides of the form `training.steps=100`, validate.
+def load_config(
+    path: Path | None, overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None
+) -> LoadedConfig:
+    """Read a config file (or none), apply overrides of the form `training.steps=100`, or `values`
+    by dotted name as they are, and validate.
 
     The file may also be one of another tool (see imports/). Paths in a file are relative to that
     file; paths in overrides to the current folder. Raises UserError naming path:line and the
     nearest right spelling.
     """
     source = read_yaml(path) if path is not None else YamlFile("the command line", {})
-    return load_source(source, path.parent if path is not None else Path(), overrides)
+    folder = path.parent if path is not None else Path()
+    return load_source(source, folder, overrides, values or {})
 
 
-def load_source(source: YamlFile, folder: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
+def load_source(
+    source: YamlFile,
+    folder: Path,
+    overrides: Sequence[str] = (),
+    values: Mapping[str, Any] = MappingProxyType({}),
+) -> LoadedConfig:
     """As load_config, for what was read already; its paths are relative to `folder`."""
     notes: tuple[str, ...] = ()
     if tool_of(source.data) is not None:
@@ -55,10 +65,13 @@ def load_source(source: YamlFile, folder: Path, overrides: Sequence[str] = ()) -
     data = deepcopy(source.data)
     make_paths_absolute(data, folder)
     for override in overrides:
-        _apply(data, override)
-    _choose_length(data, overrides)
+        _apply(data, *_parsed(override))
+    for name, value in values.items():
+        _apply(data, name, value)
+    given = [*(override.partition("=")[0].strip() for override in overrides), *values]
+    _choose_length(data, given)
     make_paths_absolute(data, Path())
-    return validate(data, source, overrides, notes)
+    return validate(data, source, given, notes)
 
 
 def validate(
@@ -67,7 +80,8 @@ def validate(
     overrides: Sequence[str] = (),
     notes: tuple[str, ...] = (),
 ) -> LoadedConfig:
-    """Check plain data, and the presets that it names, against the schema.
+    """Check plain data, and the presets that it names, against the schema. `overrides` names the
+    fields that were given beside the file.
 
     Raises UserError for the first mistake.
     """
@@ -75,6 +89,7 @@ def validate(
     layers = [preset.data for preset in presets] + [data]
     whole: dict[str, Any] = {}
     for layer in layers:
+        _make_way(whole, layer)
         _merge(whole, layer)
     try:
         config = RunConfig.model_validate(whole)
@@ -126,6 +141,15 @@ def _presets(
     return presets
 
 
+def _make_way(whole: dict[str, Any], layer: dict[str, Any]) -> None:
+    """Steps replace the epochs of the layers below, and the other way round."""
+    below, above = whole.get("training"), layer.get("training")
+    if isinstance(below, dict) and isinstance(above, dict):
+        for given, other in (("steps", "epochs"), ("epochs", "steps")):
+            if above.get(given, "auto") != "auto":
+                below.pop(other, None)
+
+
 def _merge(into: dict[str, Any], layer: dict[str, Any]) -> None:
     """Let the values of `layer` win. Sections are merged field by field, all else is replaced."""
     for key, value in layer.items():
@@ -135,28 +159,33 @@ def _merge(into: dict[str, Any], layer: dict[str, Any]) -> None:
             into[key] = deepcopy(value)
 
 
-def _apply(data: dict[str, Any], override: str) -> None:
+def _parsed(override: str) -> tuple[str, Any]:
     name, equals, value = override.partition("=")
-    keys = name.strip().split(".")
-    if not equals or not all(keys):
+    if not equals or not all(name.strip().split(".")):
         raise UserError(
             f"--set {override!r} is not of the form section.field=value",
             hint="For example: --set training.learning_rate=1e-4",
         )
+    return name.strip(), parse_scalar(value)
+
+
+def _apply(data: dict[str, Any], name: str, value: Any) -> None:
+    keys = name.split(".")
     target = data
     for key in keys[:-1]:
-        target = target.setdefault(key, {})
+        if target.get(key) is None:  # an empty section
+            target[key] = {}
+        target = target[key]
         if not isinstance(target, dict):
             raise UserError(f"--set {name}: {key!r} is a value, not a section")
-    target[keys[-1]] = parse_scalar(value)
+    target[keys[-1]] = value
 
 
-def _choose_length(data: dict[str, Any], overrides: Sequence[str]) -> None:
+def _choose_length(data: dict[str, Any], given: Sequence[str]) -> None:
     """An override of the steps replaces the file's epochs, and the other way round."""
-    names = {override.partition("=")[0].strip() for override in overrides}
-    lengths = names & {"training.steps", "training.epochs"}
+    lengths = {"training.steps", "training.epochs"} & set(given)
     training = data.get("training")
     if len(lengths) == 1 and isinstance(training, dict):
-        given = lengths.pop().partition(".")[2]
-        if training[given] != "auto":
-            training["epochs" if given == "steps" else "steps"] = "auto"  # a preset's too
+        chosen = lengths.pop().partition(".")[2]
+        if training[chosen] != "auto":
+            training["epochs" if chosen == "steps" else "steps"] = "auto"

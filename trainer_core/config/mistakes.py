@@ -144,8 +144,7 @@ def _is_union_branch(key: str | int) -> bool:
 def where_is(keys: Keys, files: Sequence[YamlFile], overrides: Sequence[str]) -> str:
     """Where a field was given: `--set`, or path:line in the first of `files` that has it."""
     name = ".".join(str(key) for key in keys)
-    given = [override.partition("=")[0].strip() for override in overrides]
-    if any(name == other or name.startswith(f"{other}.") for other in given):
+    if any(name == other or name.startswith(f"{other}.") for other in overrides):
         return "--set"
     holder = next((file for file in files if keys in file.lines), files[0] if files else None)
     return holder.where(keys) if holder is not None else ""

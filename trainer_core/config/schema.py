@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from trainer_core.config.data_section import DataSection
-from trainer_core.config.fields import Auto, Positive, Section, Text
+from trainer_core.config.fields import Auto, Section, Text
 from trainer_core.config.model_section import NO_MODEL, LoraSection, ModelSection
 from trainer_core.config.training_section import TrainingSection
 
@@ -29,7 +29,7 @@ class RunSection(Section):
 class SafetySection(Section):
     """What keeps a run from ending badly."""
 
-    memory_limit: Positive | None = Field(
+    memory_limit: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
         None,
         description="Memory in GiB that the run may plan with, of the GPU, or of RAM without one; "
         "all that is free if not given.",

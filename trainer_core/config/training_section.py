@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from trainer_core.config.fields import Auto, Count, Positive, Section, Text
+from trainer_core.config.fields import Auto, Count, Section, Text
 from trainer_core.config.model_section import Dtype
 
 Optimizer = Literal[
@@ -30,7 +30,7 @@ class TrainingSection(Section):
     steps: Auto | Count = Field(
         "auto", description="Optimizer steps; auto: as many as the epochs take."
     )
-    epochs: Auto | Positive | None = Field(
+    epochs: Auto | Annotated[float, Field(gt=0, le=1e6)] | None = Field(
         "auto",
         description="Passes over the data, instead of steps. auto: 3 for fewer than a million "
         "trained tokens, 2 for fewer than ten, else 1.",

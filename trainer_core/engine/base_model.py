@@ -10,8 +10,9 @@ from trainer_core.planning.facts import is_local
 _FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
 
 
-def fetch(base: str, revision: str | None = None) -> Path:
-    """The folder of a base model, downloaded if it is a name on the hub.
+def fetch(base: str, revision: str | None = None, *, code: bool = False) -> Path:
+    """The folder of a base model, downloaded if it is a name on the hub; Python `code` that comes
+    with it only if it shall be run.
 
     Raises UserError if there is none.
     """
@@ -27,7 +28,11 @@ def fetch(base: str, revision: str | None = None) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(base, revision=revision, allow_patterns=_FILES))
+        return Path(
+            snapshot_download(
+                base, revision=revision, allow_patterns=[*_FILES, *(["*.py"] if code else [])]
+            )
+        )
     except LocalEntryNotFoundError:
         raise UserError(
             f"the model {base} is not on this machine and the hub cannot be reached",

@@ -40,6 +40,8 @@ def loop_config(
         gradient_accumulation_steps=training.gradient_accumulation,
         learning_rate=training.learning_rate,
         lr_scheduler_type=_SCHEDULERS.get(training.scheduler, training.scheduler),
+        # Theirs ends at 1e-7, which may be more than where it begins.
+        lr_scheduler_kwargs={"lr_end": 0.0} if training.scheduler == "polynomial" else {},
         warmup_steps=training.warmup_steps,
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,

@@ -4,15 +4,12 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
-from trainer_core.engine.adapter import save_trained, write_trained
+from trainer_core.engine.adapter import save_trained
 from trainer_core.engine.answers import answer_prompts
 from trainer_core.engine.loop import Loop
 from trainer_core.engine.lora import FROM_THE_BASE
-from trainer_core.engine.memory import measured_peak
 from trainer_core.engine.merged import save_merged
 from trainer_core.engine.preparing import Ready
-from trainer_core.hardware.facts import machine_facts
-from trainer_core.planning.corrections import remember
 from trainer_core.runs.control import Control
 from trainer_core.runs.events import Finished, Samples, Stage
 from trainer_core.runs.folder import RunFolder
@@ -69,8 +66,9 @@ class Outcome:
         """Write what was trained: no validation was better."""
         self.save("best")
 
-    def finish(self, loop: Loop, elapsed: float) -> Finished:
-        """After the last step: save, answer, export; then say how it ended."""
+    def finish(self, loop: Loop, peak: int, elapsed: float) -> Finished:
+        """After the last step: save, answer, export; then say how it ended. `peak` is what training
+        took at most, in bytes."""
         step, control = loop.state.global_step, self._control
         saved = ""
         if not control.aborting:
@@ -89,7 +87,7 @@ class Outcome:
             elapsed=elapsed,
             saved=saved,
             message=self._ending(loop, step, stopped),
-            summary=self._summary(loop),
+            summary=self._summary(loop, peak),
         )
 
     def _export(self) -> None:
@@ -106,26 +104,24 @@ class Outcome:
             return None
         place = self._folder.adapter / "initial"
         if not place.is_dir():
-            write_trained(self._model, place)
+            save_trained(self._model, place, self._ready.base)
         return place
 
-    def _summary(self, loop: Loop) -> dict[str, float | None]:
+    def _summary(self, loop: Loop, peak: int) -> dict[str, float | None]:
         history = [entry["loss"] for entry in loop.state.log_history if "loss" in entry]
         return {
             "first_loss": history[0] if history else None,
             "last_loss": history[-1] if history else None,
             "best_eval_loss": loop.best_loss,
             "best_eval_step": loop.best_step,
-            **self._memory(loop),
+            **self._memory(loop, peak),
         }
 
-    def _memory(self, loop: Loop) -> dict[str, float | None]:
+    def _memory(self, loop: Loop, peak: int) -> dict[str, float | None]:
         """The peak beside the estimate, in bytes, and the signed error of the estimate."""
-        plan, peak = self._ready.run.memory, measured_peak()
+        plan = self._ready.run.memory
         if plan is None or loop.state.global_step == 0:
             return {"memory_peak": peak}
-        plain = int(plan.total / plan.correction)
-        remember(self._config, self._ready.facts, machine_facts(), peak, plain)
         return {
             "memory_peak": peak,
             "memory_estimate": plan.total,

@@ -50,7 +50,7 @@ class Ready:
 
 
 def make_ready(
-    loaded: LoadedConfig,
+    loaded: LoadedConfig | None,
     resolved: ResolvedRun | None,
     choice: BackendChoice,
     recorder: Recorder,
@@ -58,14 +58,15 @@ def make_ready(
     *,
     own_process: bool,
 ) -> Ready:
-    """Fetch the base, encode the data, and plan unless the run was planned before.
+    """Fetch the base, encode the data, and plan `loaded` unless the run was planned before.
 
     Raises UserError, and StoppedError if the user ends it meanwhile.
     """
-    config = resolved.config if resolved is not None else loaded.config
+    config = resolved.config if resolved is not None else loaded.config if loaded else None
+    assert config is not None  # noqa: S101 - a run is resumed or begins with a config
     if not is_local(config.model.base):
         recorder.record(Stage(stage="downloading", detail=config.model.base))
-    base = fetch(config.model.base, config.model.revision)
+    base = fetch(config.model.base, config.model.revision, code=config.model.trust_remote_code)
     facts = model_facts(base)
     adapter = adapter_facts(Path(config.lora.adapter)) if config.lora.adapter else None
     recorder.record(Stage(stage="tokenizing", detail=config.data.name))
@@ -76,7 +77,7 @@ def make_ready(
         raise _nothing_left(config, prepared.report)
     train_bins, validation_bins = (bins_of(prepared, config, part) for part in (train, validation))
     _say_packing(train, train_bins, prepared.report.max_length or 0)
-    if resolved is None:
+    if resolved is None and loaded is not None:
         recorder.record(Stage(stage="planning"))
         stats = data_stats(prepared, config, train_bins)
         resolved = plan(
@@ -91,6 +92,7 @@ def make_ready(
         )
         require_supported(resolved.config, gpu=bool(machine_facts().gpus))
         _say_plan(resolved, recorder)
+    assert resolved is not None  # noqa: S101 - it was made just now
     encoder = Encoder(load_tokenizer(base, config.model.template), config.model.base)
     return Ready(base, facts, encoder, train, validation, resolved, train_bins, validation_bins)
 

@@ -67,7 +67,9 @@ def _probe(model: Any, ready: Ready, folder: RunFolder, tokenizer: Any) -> int:
     accumulation does not change it: one micro-batch's activations are gone before the next one's
     come."""
     config = ready.run.config.model_copy(deep=True)
-    config.training.__dict__.update(gradient_accumulation=1, warmup_steps=0, learning_rate=0.0)
+    config.training.__dict__.update(
+        gradient_accumulation=1, warmup_steps=0, learning_rate=0.0, scheduler="constant"
+    )
     config.tracking.__dict__["to"] = []
     args = loop_config(config, STEPS, folder, has_eval=False)
     args.save_strategy = "no"

@@ -5,7 +5,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from trainer_core.config.load import load_config
+from trainer_core.config.load import LoadedConfig, load_config
+from trainer_core.config.schema import RunConfig
 from trainer_core.engine.base_model import quieten
 from trainer_core.engine.preparing import Ready, make_ready
 from trainer_core.errors import StoppedError, UserError
@@ -13,6 +14,7 @@ from trainer_core.hardware.facts import machine_facts
 from trainer_core.planning.backend import BackendChoice, choose_backend, require_supported
 from trainer_core.planning.bases import follow_adapter
 from trainer_core.planning.facts import is_local
+from trainer_core.planning.plan import ResolvedRun
 from trainer_core.planning.resolved_file import read_resolved, write_resolved
 from trainer_core.runs.control import Control
 from trainer_core.runs.events import Finished, Plan, Stage
@@ -33,8 +35,9 @@ def train(
     """
     started = time.monotonic()
     resolved = read_resolved(folder.resolved)
-    loaded = follow_adapter(load_config(folder.config))
-    config = resolved.config if resolved is not None else loaded.config
+    # What was planned once is gone on with as it stands, whatever became of presets meanwhile.
+    loaded = follow_adapter(load_config(folder.config)) if resolved is None else None
+    config = _config_of(resolved, loaded)
     recorder.hardware_seconds = config.logging.hardware_seconds
     logging.getLogger("trainer_core").setLevel(config.logging.level)
 
@@ -62,6 +65,13 @@ def train(
     model = _load_model(backend, ready, recorder)
     _check(control)
     return _train(folder, recorder, control, backend, ready, model, resume_from, started)
+
+
+def _config_of(resolved: ResolvedRun | None, loaded: LoadedConfig | None) -> RunConfig:
+    if resolved is not None:
+        return resolved.config
+    assert loaded is not None  # noqa: S101 - one of them is there
+    return loaded.config
 
 
 def _import_backend(choice: BackendChoice, recorder: Recorder) -> Any:
@@ -124,13 +134,11 @@ def _train(
     resume_from: Path | None,
     started: float,
 ) -> Finished:
-    from transformers import AutoTokenizer
-
     from trainer_core.engine.attention import attend_by_example, require_packing
     from trainer_core.engine.batches import collator, to_dataset
     from trainer_core.engine.loop import Loop
     from trainer_core.engine.loop_config import loop_config
-    from trainer_core.engine.memory import forget_peak
+    from trainer_core.engine.memory import forget_peak, measured_peak
     from trainer_core.engine.outcome import Outcome
     from trainer_core.engine.probe import probe_if_wanted
 
@@ -140,8 +148,7 @@ def _train(
         attend_by_example(model)
         difference = require_packing(model, config.model.backend)
         log.info("packed examples do not see one another (logits differ by %.1e)", difference)
-    # TRL insists on one, and uses it for nothing: the examples are ready-made.
-    tokenizer = AutoTokenizer.from_pretrained(str(ready.base))
+    tokenizer = _their_tokenizer(ready)
     if resume_from is None:
         outcome.answer("before", 0)
         _check(control)
@@ -149,6 +156,8 @@ def _train(
             recorder.record(Stage(stage="measuring", detail="the longest examples"))
             probe_if_wanted(model, ready, folder, tokenizer)
     _check(control)
+    if not ready.validation:
+        log.info("no validation: the data has no rows for it")
     loop = Loop(
         folder=folder,
         recorder=recorder,
@@ -171,16 +180,35 @@ def _train(
     recorder.record(Stage(stage="training", detail=detail))
     forget_peak()
     loop.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
-    return outcome.finish(loop, time.monotonic() - started)
+    return outcome.finish(loop, measured_peak(), time.monotonic() - started)
+
+
+def _their_tokenizer(ready: Ready) -> Any:
+    """TRL insists on one, and uses it for nothing: the examples are ready-made."""
+    from transformers import AutoTokenizer
+
+    trusted = ready.run.config.model.trust_remote_code
+    try:
+        return AutoTokenizer.from_pretrained(str(ready.base), trust_remote_code=trusted)
+    except (OSError, ValueError, ImportError) as error:
+        raise _cannot_load(ready.run.config.model.base, error) from error
 
 
 def _resume_point(folder: RunFolder) -> Path | None:
     """The newest whole checkpoint, if there is one: a run goes on where it was."""
     if not folder.checkpoints.is_dir():
         return None
-    from trainer_core.engine.checkpoint import newest_checkpoint
+    from trainer_core.engine.checkpoint import damage, list_checkpoints, newest_checkpoint
 
-    return newest_checkpoint(folder.checkpoints)
+    found, there = newest_checkpoint(folder.checkpoints), list_checkpoints(folder.checkpoints)
+    if there and found is None:
+        raise UserError(
+            f"no checkpoint in {folder.checkpoints} can be used: {damage(there[-1])}",
+            hint="Start anew in another folder; what was saved stays.",
+        )
+    if there and found != there[-1]:
+        log.warning("%s cannot be used: %s", there[-1].name, damage(there[-1]))
+    return found
 
 
 def _step(checkpoint: Path | None) -> int | None:

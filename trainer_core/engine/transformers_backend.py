@@ -1,5 +1,6 @@
 """Plain transformers + PEFT, where Unsloth is not installed or came too late."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,8 @@ def load(folder: Path, config: RunConfig, dtype: torch.dtype) -> Any:
     arguments: dict[str, Any] = {}
     if config.model.attention is not None:
         arguments["attn_implementation"] = config.model.attention
-    if config.model.quantization != "none":
+    stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if config.model.quantization != "none" and "quantization_config" not in stored:
         arguments["quantization_config"] = _quantized(config.model.quantization, dtype)
     model = AutoModelForCausalLM.from_pretrained(
         str(folder),

@@ -94,6 +94,11 @@ def _limits(config: RunConfig, gpu: bool) -> Iterator[tuple[bool, str, str]]:
         "Set it to float32 or bfloat16.",
     )
     yield (
+        training.precision == "float32" and model.dtype in ("bfloat16", "float16"),
+        f"training.precision is float32, and the weights are kept in {model.dtype}",
+        "Set model.dtype: float32 too, or leave training.precision out.",
+    )
+    yield (
         model.attention is not None and unsloth,
         f"model.attention is {model.attention}, and Unsloth brings its own attention",
         "Leave it out, or set model.backend: transformers.",

@@ -14,6 +14,8 @@ from trainer_core.planning.facts import ModelFacts, facts_of, is_local, model_fa
 
 _ADAPTER = "adapter_config.json"
 REACH_SECONDS = 3.0
+# Settings of an adapter that a new one of the same rank would not have.
+_NOT_CARRIED = ("rank_pattern", "alpha_pattern", "layers_to_transform", "modules_to_save")
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,10 @@ def follow_adapter(loaded: LoadedConfig) -> LoadedConfig:
     """Where `model.base` is the folder of an adapter, the same with its base model as the base, and
     that adapter to go on with. Raises UserError if it does not say what its base is."""
     base = Path(loaded.config.model.base).expanduser()
-    if not (base / _ADAPTER).is_file() or (base / "config.json").is_file():
+    try:
+        if not (base / _ADAPTER).is_file() or (base / "config.json").is_file():
+            return loaded
+    except (OSError, ValueError):  # no name of a folder
         return loaded
     if loaded.config.lora.adapter is not None:
         raise UserError(
@@ -56,6 +61,12 @@ def adapter_facts(folder: Path) -> AdapterFacts:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         rank, alpha = int(data["r"]), float(data["lora_alpha"])
+        special = [name for name in _NOT_CARRIED if data.get(name)]
+        if special:
+            raise UserError(
+                f"the adapter in {folder} has {special[0]}, which cannot be gone on with here",
+                hint="Merge it into its base, and train a new adapter on that.",
+            )
         targets = data.get("target_modules") or []
         named = [targets] if isinstance(targets, str) else sorted(str(name) for name in targets)
         return AdapterFacts(
@@ -102,8 +113,15 @@ def known_facts(
 
 def _fetched(base: str, revision: str | None) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    found = try_to_load_from_cache(base, "config.json", revision=revision)
+    try:
+        found = try_to_load_from_cache(base, "config.json", revision=revision)
+    except HFValidationError:
+        raise UserError(
+            f"{base[:80]} is neither a folder nor a name on the hub",
+            hint="Name a folder with a model, or a model on the hub such as owner/name.",
+        ) from None
     return Path(found) if isinstance(found, str) else None
 
 

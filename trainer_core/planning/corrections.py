@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -45,7 +46,7 @@ def corrections_file() -> Path:
 
 def load_corrections() -> Corrections:
     """What was measured on this machine; nothing if the file cannot be read."""
-    with suppress(OSError, ValueError, TypeError, AttributeError):
+    with suppress(OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         data = json.loads(corrections_file().read_bytes())
         low, high = SENSIBLE
         return Corrections(
@@ -87,6 +88,9 @@ def _key(config: RunConfig, model: ModelFacts, machine: MachineFacts) -> str:
         training.method,
         training.gradient_checkpointing,
         training.optimizer,
+        training.packing,
+        # Runs of about as many tokens in a micro-batch: within a factor of two.
+        math.ceil(math.log2(int(training.batch_size) * int(config.model.max_length))),
     )
     return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:16]
 

@@ -30,13 +30,14 @@ UNKNOWN_LENGTHS = LengthFacts(p99=1024, mean=400.0, longest=1024)
 @dataclass(frozen=True)
 class Draft:
     """A plan, or the sentence that says why there is none. `memory` is what it needs, `budget` what
-    there is, in bytes."""
+    there is, in bytes. `unknown` says that nobody looked at the data."""
 
     run: ResolvedRun | None = None
     problem: str = ""
     device: str = ""
     budget: int = 0
     estimated: bool = True
+    unknown: bool = False
     advice: str = ""
 
     @property
@@ -67,6 +68,7 @@ def draft(
         device=device,
         budget=room,
         estimated=stats.facts.estimated,
+        unknown=stats.facts is UNKNOWN,
         advice=way_to_fit(run) if memory is not None and not memory.fits else "",
     )
 

@@ -43,7 +43,14 @@ class DataFacts:
 def is_local(base: str) -> bool:
     """Whether `base` names a folder here rather than a model on the hub."""
     path = Path(base).expanduser()
-    return path.exists() or base.startswith((".", "/", "~", "\\")) or base.count("/") != 1
+    return _exists(path) or base.startswith((".", "/", "~", "\\")) or base.count("/") != 1
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
 
 
 def model_facts(folder: Path) -> ModelFacts:

@@ -95,20 +95,29 @@ def most_tokens(config: RunConfig, model: ModelFacts, machine: MachineFacts) -> 
     if model.shape is None:
         return None
     room, _ = budget(config, machine)
+    if room <= 0:
+        return None
     return longest_sequence(model.shape, memory_settings(config, 1, machine), usable(room))
 
 
-def fit(choices: Choices, model: ModelFacts, machine: MachineFacts, tokens: int, most: int) -> None:
+def fit(
+    choices: Choices,
+    model: ModelFacts,
+    machine: MachineFacts,
+    tokens: int,
+    most: int,
+    correction: float,
+) -> None:
     """Decide quantization, checkpointing and the micro-batch, of at most `most` examples of
-    `tokens` tokens each."""
+    `tokens` tokens each, where estimates are multiplied by `correction`."""
     _quantization(choices, model, machine, tokens)
-    if model.shape is None:
-        why = "the model's sizes are not known"
+    room = int(usable(budget(choices.config, machine)[0]) / correction)
+    if model.shape is None or room <= 0:
+        why = "the model's sizes are not known" if model.shape is None else "nor is the memory"
         choices.decide_open("training.gradient_checkpointing", "off", why)
         choices.decide_open("training.batch_size", min(most, 2), why)
         return
     config, shape = choices.config, model.shape
-    room = usable(budget(config, machine)[0])
     given = config.training.batch_size
     wanted = min(most, MOST_IN_A_BATCH) if given == "auto" else given
     settings = replace(memory_settings(config, tokens, machine), batch_size=wanted, memory=0)
@@ -136,12 +145,12 @@ def memory_plan(
     correction: float,
 ) -> MemoryPlan | None:
     """The estimate of a config with nothing open; None for a model whose sizes are not known."""
-    if model.shape is None:
+    room, device = budget(config, machine)
+    if model.shape is None or room <= 0:  # not every GPU tells how much it has
         return None
     settings = memory_settings(config, tokens, machine)
     found = estimate(model.shape, settings).scaled(correction)
     least = estimate(model.shape, replace(settings, memory=0)).scaled(correction)
-    room, device = budget(config, machine)
     return MemoryPlan(
         device=device,
         parts=found.components(),
@@ -163,8 +172,8 @@ def _quantization(choices: Choices, model: ModelFacts, machine: MachineFacts, to
         choices.decide("model.quantization", "none", "all weights are trained")
     elif not machine.gpus:
         choices.decide("model.quantization", "none", "on a CPU it saves memory only, and is slow")
-    elif model.shape is None:
-        choices.decide("model.quantization", "4bit", "the model's sizes are not known")
+    elif model.shape is None or budget(config, machine)[0] <= 0:
+        choices.decide("model.quantization", "4bit", "whether 16 bits fit is not known")
     else:
         room, _ = budget(config, machine)
         settings = replace(memory_settings(config, tokens, machine), quantization="none")

@@ -19,6 +19,7 @@ from trainer_core.planning.corrections import Corrections
 from trainer_core.planning.facts import DataFacts, ModelFacts
 from trainer_core.planning.fitting import MemoryPlan, fit, memory_plan
 from trainer_core.planning.rules import Reasoned
+from trainer_core.planning.unused import require_targets, unused
 
 # bfloat16 on a CPU pays only where the CPU multiplies it in hardware and the model is not tiny.
 CPU_BFLOAT16_PARAMETERS = 100_000_000
@@ -26,10 +27,14 @@ CPU_BFLOAT16_PARAMETERS = 100_000_000
 LONG_RUN = 500
 
 
+# Of resolved.yaml.
+FORMAT = 2
+
+
 class ResolvedRun(BaseModel):
     """A run with nothing left open; resolved.yaml holds exactly this."""
 
-    format: int = 2
+    format: int = FORMAT
     config: RunConfig
     total_steps: int
     epochs: float
@@ -66,6 +71,26 @@ def plan(
 
     Raises UserError where the choices of the user do not fit together.
     """
+
+    def planned(correction: float) -> ResolvedRun:
+        return _plan(loaded, machine, model, data, backend, early, adapter, correction)
+
+    run = planned(1.0)
+    measured = corrections.of(run.config, model, machine) if corrections is not None else 1.0
+    # What was measured for a run like this one may leave room for less.
+    return run if measured == 1.0 else planned(measured)
+
+
+def _plan(
+    loaded: LoadedConfig,
+    machine: MachineFacts,
+    model: ModelFacts,
+    data: DataFacts,
+    backend: BackendChoice,
+    early: Mapping[str, Reasoned],
+    adapter: AdapterFacts | None,
+    correction: float,
+) -> ResolvedRun:
     choices = Choices(loaded)
     choices.decide_open("model.backend", backend.name, backend.why)
     for name, (value, why) in early.items():
@@ -74,19 +99,18 @@ def plan(
     _formats(choices, machine, model)
     _adapter(choices, model, data, adapter)
     passes = _passes(choices, data)
-    _batch(choices, machine, model, data, passes)
+    _batch(choices, machine, model, data, passes, correction)
     total, in_an_epoch = _steps(choices, data, passes)
     _rate(choices, model, total)
     _intervals(choices, total)
     config = _checked(choices)
-    correction = corrections.of(config, model, machine) if corrections is not None else 1.0
     return ResolvedRun(
         config=config,
         total_steps=total,
         epochs=total / max(1, in_an_epoch),
         origins=choices.origins,
         memory=memory_plan(config, model, machine, _tokens(config, data), correction),
-        warnings=_warnings(config, model, data),
+        warnings=[*unused(config, choices.origins, data), *_warnings(config, model, data)],
     )
 
 
@@ -119,8 +143,11 @@ def _formats(choices: Choices, machine: MachineFacts, model: ModelFacts) -> None
             )
         choices.decide_open("model.quantization", model.quantized, "the base is quantised")
     if choices.is_open("model.dtype"):
-        choices.decide("model.dtype", *_dtype(machine, model))
+        full = choices.config.training.method == "full"
+        choices.decide("model.dtype", *_dtype(machine, model, full=full))
     weights = choices.config.model.dtype
+    if machine.gpus and not machine.gpu_bfloat16 and weights == "float32":
+        choices.decide_open("training.precision", "float16", "the GPU is too old for bfloat16")
     choices.decide_open("training.precision", weights, "that of the weights")
     on_gpu, has_8bit = bool(machine.gpus), find_spec("bitsandbytes") is not None
     if on_gpu and has_8bit:
@@ -130,9 +157,11 @@ def _formats(choices: Choices, machine: MachineFacts, model: ModelFacts) -> None
         choices.decide_open("training.optimizer", "adamw", why)
 
 
-def _dtype(machine: MachineFacts, model: ModelFacts) -> Reasoned:
+def _dtype(machine: MachineFacts, model: ModelFacts, *, full: bool) -> Reasoned:
     if machine.gpus and machine.gpu_bfloat16:
         return "bfloat16", "the GPU computes in it"
+    if machine.gpus and full:
+        return "float32", "the GPU is too old for bfloat16, and trained weights lose too much in 16"
     if machine.gpus:
         return "float16", "the GPU is too old for bfloat16"
     if machine.cpu_bfloat16 and model.parameters > CPU_BFLOAT16_PARAMETERS:
@@ -146,6 +175,8 @@ def _adapter(
     choices: Choices, model: ModelFacts, data: DataFacts, adapter: AdapterFacts | None
 ) -> None:
     lora = choices.config.lora
+    if model.shape is not None:
+        require_targets(lora.targets, model)
     if choices.config.training.method == "full":
         choices.decide_open("lora.rank", 16, "without effect: all weights are trained")
         return
@@ -161,12 +192,18 @@ def _adapter(
     for field, value in own.items():
         name = f"lora.{field}"
         chosen = getattr(lora, field)
-        if choices.origins[name].origin in ("user", "preset") and chosen not in ("auto", value):
+        same = chosen == "auto" or _as_set(chosen) == _as_set(value)
+        if choices.origins[name].origin == "user" and not same:
             raise UserError(
                 f"{name} is {chosen}, but the adapter in {lora.adapter} has {value}",
                 hint="Leave it out, or train a new adapter.",
             )
         choices.decide(name, value, why)
+
+
+def _as_set(value: Any) -> Any:
+    """Targets in any order are the same ones."""
+    return set(value) if isinstance(value, list) else value
 
 
 def _passes(choices: Choices, data: DataFacts) -> float | None:
@@ -186,20 +223,22 @@ def _batch(
     model: ModelFacts,
     data: DataFacts,
     passes: float | None,
+    correction: float,
 ) -> None:
     training = choices.config.training
     steps = None if training.steps == "auto" else training.steps
     batch, accumulation = training.batch_size, training.gradient_accumulation
     fixed = 1 if accumulation == "auto" else accumulation
     if batch != "auto" and accumulation != "auto":
-        fit(choices, model, machine, _tokens(choices.config, data), batch)
+        fit(choices, model, machine, _tokens(choices.config, data), batch, correction)
         choices.decide_open("training.effective_batch", batch * accumulation, "both are given")
         return
     wanted, why = rules.effective_batch(data, passes, steps)
     if training.effective_batch != "auto":
         wanted, why = training.effective_batch, "effective_batch is given"
     most = wanted if batch == "auto" else batch
-    fit(choices, model, machine, _tokens(choices.config, data), max(1, most // fixed))
+    tokens = _tokens(choices.config, data)
+    fit(choices, model, machine, tokens, max(1, most // fixed), correction)
     size = choices.config.training.batch_size
     if accumulation == "auto":
         # Rounded up, so that a step never sees fewer examples than the rule wants.

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from trainer_core.config.yaml_file import dump_yaml, read_yaml
 from trainer_core.errors import UserError
 from trainer_core.files import write_atomically
-from trainer_core.planning.plan import ResolvedRun
+from trainer_core.planning.plan import FORMAT, ResolvedRun
 
 _HEAD = "# What ran, and why each value is what it is. Written once, before the model was loaded.\n"
 
@@ -20,8 +22,18 @@ def read_resolved(path: Path) -> ResolvedRun | None:
     if not path.exists():
         return None
     source = read_yaml(path)
+    if source.data.get("format") != FORMAT:
+        raise UserError(
+            f"it has format {source.data.get('format')}, this version goes on with {FORMAT}",
+            where=str(path),
+            hint="Start the run anew from its config.yaml.",
+        )
     try:
         return ResolvedRun.model_validate(source.data)
-    except ValueError as error:
-        first = str(error).splitlines()[0]
-        raise UserError(f"not a resolved config: {first}", where=str(path)) from None
+    except ValidationError as error:
+        name = ".".join(str(key) for key in error.errors()[0]["loc"])
+        raise UserError(
+            f"not a resolved config: {name} is wrong",
+            where=str(path),
+            hint="Start the run anew from its config.yaml.",
+        ) from None

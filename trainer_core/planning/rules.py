@@ -75,12 +75,12 @@ def learning_rate(
     else:
         rate = LORA_RATE * (2000 / hidden) ** RATE_POWERS[known or "llama"]
         why = f"{known or family} of width {hidden:,}"
-        if known is None:
-            rate, why = min(rate, UNKNOWN_RATE), f"{why}, at most {UNKNOWN_RATE:g}"
     if steps < SHORT_RUN:
         rate, why = rate * 1.5, f"{why}; half more, for fewer than {SHORT_RUN} steps"
     if continued:
         rate, why = rate * 0.5, f"{why}; halved, to go on with an adapter"
+    if known is None and rate > UNKNOWN_RATE:
+        rate, why = UNKNOWN_RATE, f"{why}; at most {UNKNOWN_RATE:g} for an unknown family"
     if parameters >= LARGE_PARAMETERS and rate > LARGE_RATE:
         rate, why = LARGE_RATE, f"{why}; at most {LARGE_RATE:g} from 30B parameters on"
     if full:

@@ -4,7 +4,9 @@ Three steps: after the second it is stopped, saved and resumed. It runs in a wor
 run, in a folder of its own that is in no list.
 """
 
+import time
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +24,13 @@ from trainer_core.runs.events import (
     Stage,
 )
 from trainer_core.runs.folder import RunFolder
-from trainer_core.runs.status import new_status, write_status
+from trainer_core.runs.status import is_alive, new_status, write_status
 from trainer_core.text import size
 from trainer_core.worker.client import RunClient, start
 
 STEPS, STOPPED_AT = 3, 2
 PATIENCE_SECONDS = 60.0
+NOT_REACHED = "not reached"
 
 
 @dataclass
@@ -36,7 +39,7 @@ class Check:
 
     name: str
     passed: bool | None = None
-    seen: str = "not reached"
+    seen: str = NOT_REACHED
 
 
 class Smoke:
@@ -59,8 +62,9 @@ class Smoke:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing went wrong."""
-        return not self.failed and all(check.passed is not False for check in self.checks)
+        """Whether all that had to be done was, and nothing went wrong."""
+        done = all(check.passed or check.seen != NOT_REACHED for check in self.checks)
+        return done and not self.failed and all(c.passed is not False for c in self.checks)
 
     def run(self, tell: Callable[[Event], None]) -> None:
         """Do it; `tell` hears every event. Raises BackpropError if no worker can be started."""
@@ -75,7 +79,7 @@ class Smoke:
         self._follow(tell, stop_at=None)
         self._look_at_export()
         for check in self.checks:
-            check.passed = False if check.seen == "not reached" else check.passed
+            check.passed = False if check.seen == NOT_REACHED else check.passed
 
     def _follow(self, tell: Callable[[Event], None], stop_at: int | None) -> None:
         start(self.folder)
@@ -87,6 +91,12 @@ class Smoke:
                 if isinstance(event, Metrics) and event.step == stop_at:
                     client.wait_connected(PATIENCE_SECONDS)
                     client.send("stop", "to resume it")
+        except BaseException:  # Ctrl+C too: nobody waits for this run any more
+            client.send("abort")
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while is_alive(self.folder) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            raise
         finally:
             client.close()
 
@@ -106,6 +116,8 @@ class Smoke:
             self._take_plan(event)
         elif isinstance(event, Log) and event.message.startswith("measured "):
             self._pass("longest batch", event.message)
+        elif isinstance(event, Log) and event.message.startswith("no validation"):
+            self._shown["validation"] = Check("validation", None, "there are no rows for it")
         elif isinstance(event, Metrics):
             loss = event.values.get("loss")
             self._pass("step", f"{event.step} of {event.total_steps}, loss {loss:.4f}")
@@ -126,6 +138,8 @@ class Smoke:
     def _take_plan(self, event: Plan) -> None:
         total, room = event.memory.get("total"), event.memory.get("budget")
         seen = "the model's sizes are not known"
+        if not event.memory:  # then there is nothing to compare a measurement with
+            self._shown["longest batch"] = Check("longest batch", None, seen)
         if isinstance(total, int) and isinstance(room, int):
             seen = f"needs about {size(total)} of {size(room)}"
         self._pass("plan", seen)
@@ -138,7 +152,7 @@ class Smoke:
     def _look_at_export(self) -> None:
         """What was written must be there, and not empty."""
         check = self._shown["export"]
-        places = [Path(check.seen)] if check.seen != "not reached" else []
+        places = [Path(check.seen)] if check.seen != NOT_REACHED else []
         if self._loaded.config.export.merged:
             places.append(self.folder.path / "exports" / "merged")
         weights = [sorted(place.glob("*.safetensors")) for place in places]
@@ -150,14 +164,13 @@ class Smoke:
 
 def _shortened(loaded: LoadedConfig) -> LoadedConfig:
     """The same run in STEPS steps, measured, validated and saved at each."""
-    data = {key: dict(value) if isinstance(value, dict) else value
-            for key, value in loaded.data.items()}  # fmt: skip
-    for section in ("run", "training", "safety", "tracking"):
-        data.setdefault(section, {})
+    data = deepcopy(loaded.data)
+    for section in ("training", "safety", "tracking"):
+        data[section] = data.get(section) or {}
     data["run"] = {"name": "smoke"}
     data["tracking"]["to"] = []
     data["safety"]["probe"] = "on"
     training = data["training"]
-    training.pop("epochs", None)
-    training |= {"steps": STEPS, "eval_steps": 1, "save_steps": 1, "remove_checkpoints": False}
+    training |= {"steps": STEPS, "epochs": "auto", "eval_steps": 1, "save_steps": 1}
+    training |= {"remove_checkpoints": False, "patience": None}
     return validate(data)
