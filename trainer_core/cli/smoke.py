@@ -38,9 +38,11 @@ def smoke(
     began, tried = time.monotonic(), Smoke(loaded, place)
     try:
         tried.run(_tell)
-    finally:
-        if tried.passed and not keep:
-            remove_folder(place)
+    except KeyboardInterrupt:
+        remove_folder(place)
+        raise
+    if tried.passed and not keep:
+        remove_folder(place)
     seconds = time.monotonic() - began
     if json:
         checks = [vars(check) for check in tried.checks]
