@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -24,7 +25,8 @@ socket.socket.connect = connect
 
 @pytest.mark.unsloth
 def test_the_demo_trains_offline_and_learns(cli: Cli) -> None:
-    pytest.importorskip("unsloth")
+    if find_spec("unsloth") is None:  # not importorskip: it would patch this process
+        pytest.skip("Unsloth is not installed")
     (cli.folder / "site").mkdir()
     (cli.folder / "site" / "sitecustomize.py").write_text(NO_NETWORK)
     calls = cli.folder / "calls.txt"

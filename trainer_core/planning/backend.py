@@ -138,7 +138,9 @@ def _limits(config: RunConfig, gpu: bool) -> Iterator[tuple[bool, str, str]]:
         "export.merged would merge into weights that quantization has rounded",
         "Set model.quantization: none, or export.merged: false.",
     )
-    # Unsloth's CPU backend takes these without a word, and without effect.
+    # Unsloth's CPU backend takes these without a word, and without effect; where it was imported
+    # it has patched the loop of transformers too.
+    patched = unsloth or "unsloth" in sys.modules
     silent = {
         f"model.quantization: {model.quantization}": model.quantization == "8bit",
         f"training.optimizer: {training.optimizer}": training.optimizer.endswith("_8bit"),
@@ -148,9 +150,9 @@ def _limits(config: RunConfig, gpu: bool) -> Iterator[tuple[bool, str, str]]:
     }
     for what, asked in silent.items():
         yield (
-            asked and unsloth and not gpu,
+            asked and patched and not gpu,
             f"{what} has no effect under Unsloth on a CPU",
-            "Leave it out, or set model.backend: transformers.",
+            "Leave it out, or set model.backend: transformers in a process without Unsloth.",
         )
     for tracker in config.tracking.to:
         yield (
