@@ -94,6 +94,24 @@ def test_every_example_reaches_the_model_whole_once_an_epoch(demo: Path, tmp_pat
     assert seen == expected
 
 
+def test_shards_come_one_after_the_other_in_every_epoch() -> None:
+    from trainer_core.engine.batches import EpochOrder
+
+    order = EpochOrder(23, seed=7, shards=3)
+    epochs = []
+    for epoch in range(3):
+        order.set_epoch(epoch)
+        epochs.append(list(order))
+    sizes = [(0, 8), (8, 16), (16, 23)]
+    for begin, end in sizes:
+        assert len({frozenset(epoch[begin:end]) for epoch in epochs}) == 1  # the same rows
+        assert len({tuple(epoch[begin:end]) for epoch in epochs}) == 3  # in another order
+    assert sorted(epochs[0]) == list(range(23))
+    again = EpochOrder(23, seed=7, shards=3)
+    assert list(again) == epochs[0]
+    assert frozenset(epochs[0][:8]) != frozenset(list(EpochOrder(23, seed=8, shards=3))[:8])
+
+
 def test_a_checkpoint_that_was_changed_is_not_used(tmp_path: Path) -> None:
     from trainer_core.engine import checkpoint
 

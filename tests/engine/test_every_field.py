@@ -296,6 +296,10 @@ EXAMPLES: dict[str, tuple[dict[str, Any], Shows]] = {
         {"training.sample_prompts": ["Tell me a story"], "training.sample_tokens": 1},
         lambda _, new: len(new.of("samples")[0].answers[0].answer.split()) <= 1,
     ),
+    "multi_run.runs": (
+        {"multi_run.runs": 4},
+        lambda old, new: new.losses[0] != old.losses[0],
+    ),
     "safety.memory_limit": (
         {"safety.memory_limit": 0.001},
         lambda _, new: "of memory, and RAM has" in new.error and not new.losses,

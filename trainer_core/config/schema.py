@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from trainer_core.config.data_section import DataSection
-from trainer_core.config.fields import Auto, Section, Text
+from trainer_core.config.fields import Auto, Count, Section, Text
 from trainer_core.config.model_section import NO_MODEL, LoraSection, ModelSection
 from trainer_core.config.training_section import TrainingSection
 
@@ -23,6 +23,17 @@ class RunSection(Section):
     )
     folder: Text | None = Field(
         None, description="The run folder, new or empty; ./runs/<date>-<time>-<name> if not given."
+    )
+
+
+class MultiRunSection(Section):
+    """Training on one part of the data after another."""
+
+    runs: Count = Field(
+        1,
+        description="Cut the training data into so many shards, drawn by training.seed, and train "
+        "on one after the other in each pass, with one adapter carried through. 1: all of it, "
+        "mixed.",
     )
 
 
@@ -98,6 +109,7 @@ class RunConfig(Section):
     lora: LoraSection = Field(default_factory=LoraSection)
     data: DataSection
     training: TrainingSection = Field(default_factory=TrainingSection)
+    multi_run: MultiRunSection = Field(default_factory=MultiRunSection)
     safety: SafetySection = Field(default_factory=SafetySection)
     tracking: TrackingSection = Field(default_factory=TrackingSection)
     export: ExportSection = Field(default_factory=ExportSection)

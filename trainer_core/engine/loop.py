@@ -40,6 +40,7 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         wishes: Control,
         settings: TrainingSection,
         stop_at_bad_loss: bool,
+        shards: int = 1,
         **arguments: Any,
     ) -> None:
         self._folder = folder
@@ -47,6 +48,7 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         self._wishes = wishes
         self._settings = settings
         self._stop_at_bad_loss = stop_at_bad_loss
+        self._shards = shards
         self._started = time.monotonic()
         self._step_ends: deque[tuple[float, int]] = deque(maxlen=20)
         self._tokens = 0
@@ -68,7 +70,7 @@ class Loop(SFTTrainer):  # type: ignore[misc]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder:
         dataset = train_dataset if train_dataset is not None else self.train_dataset
-        return EpochOrder(len(dataset), self.args.seed)
+        return EpochOrder(len(dataset), self.args.seed, self._shards)
 
     def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any, **named: Any) -> Any:
         mask = inputs.get("attention_mask")

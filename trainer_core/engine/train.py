@@ -164,6 +164,7 @@ def _train(
         wishes=control,
         settings=training,
         stop_at_bad_loss=config.safety.bad_loss == "stop",
+        shards=config.multi_run.runs,
         model=model,
         args=loop_config(config, run.total_steps, folder, bool(ready.validation)),
         train_dataset=to_dataset(ready.train, ready.train_bins),
