@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from trainer_core.config.data_section import DataSection
+from trainer_core.config.export_section import ExportSection
 from trainer_core.config.fields import Auto, Count, Section, Text
 from trainer_core.config.model_section import NO_MODEL, LoraSection, ModelSection
 from trainer_core.config.training_section import TrainingSection
@@ -68,15 +69,6 @@ class TrackingSection(Section):
     )
     project: Text | None = Field(
         None, description="The project's name in the tracker; the run's own name if not given."
-    )
-
-
-class ExportSection(Section):
-    """What is made of a run that has finished."""
-
-    merged: bool = Field(
-        False,
-        description="Write the whole model with the adapter merged into it to exports/merged.",
     )
 
 

@@ -131,6 +131,57 @@ class Notice(_Base):
     hint: str = ""
 
 
+class Measure(BaseModel):
+    """One number of an export's check, and the limit that it had to keep. `at_least` says which way
+    the limit lies."""
+
+    name: str
+    value: float
+    limit: float
+    at_least: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether the limit was kept; a value that is no number never does."""
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+
+class Spoken(BaseModel):
+    """One prompt, as the trained model and the exported one go on with it, greedily."""
+
+    prompt: str
+    trained: str
+    exported: str
+
+
+class Check(BaseModel):
+    """An exported model compared with the trained one. `differs` names what does, if anything;
+    `runtime` is who ran it (llama.cpp, onnxruntime, transformers)."""
+
+    runtime: str
+    measures: list[Measure]
+    differs: str = ""
+    spoken: list[Spoken] = []
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing differs that should not."""
+        return not self.differs and all(measure.passed for measure in self.measures)
+
+
+class Exported(_Base):
+    """One thing that an export wrote: `path` relative to the export's folder, its size in bytes.
+    `check` is None where it was left out. `commands` say what to do with it."""
+
+    type: Literal["exported"] = "exported"
+    format: str
+    path: str
+    size: int
+    seconds: float
+    check: Check | None = None
+    commands: list[str] = []
+
+
 class Finished(_Base):
     """The job ended as asked: all its work done, or stopped by the user."""
 
@@ -183,6 +234,7 @@ Event = Annotated[
     | Checkpoint
     | Samples
     | Notice
+    | Exported
     | Finished
     | Failed
     | Reply

@@ -71,6 +71,15 @@ class RunFolder:
         return self.path / "model" if method == "full" else self.adapter
 
     @property
+    def exports(self) -> Path:
+        return self.path / "exports"
+
+    @property
+    def half_made(self) -> Path:
+        """What a job has not finished yet; nobody reads it, and it goes when the job does."""
+        return self.path / ".partial"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.md"
 

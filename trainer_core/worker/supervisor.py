@@ -93,6 +93,7 @@ class Supervisor:
         self._drain()
         if self._outcome is None:
             self._explain_death()
+        remove_folder(self._folder.half_made)  # of a job that was killed
         self._keeper.write()
         self._server.close()
         return self._keeper.status.exit_status or 0

@@ -1,0 +1,72 @@
+"""Weights that bitsandbytes has packed into 4 bits, turned back. What was rounded away stays lost."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainer_core.errors import UserError
+from trainer_core.export.weights import TensorFacts, Weights
+
+_STATE = ".quant_state.bitsandbytes__"
+
+
+class DequantizedWeights:
+    """`stored` as plain tensors. One packed tensor is in memory at a time.
+
+    Raises UserError for weights of another kind of quantization.
+    """
+
+    def __init__(self, stored: Weights, folder: Path) -> None:
+        self._stored = stored
+        self._states = {
+            name.partition(_STATE)[0]: name for name in stored.tensors if _STATE in name
+        }
+        if not self._states:
+            raise UserError(
+                f"the weights in {folder} are quantised in a way that cannot be turned back here",
+                hint="bitsandbytes' 4 bits can. Name the 16-bit model with --base.",
+            )
+        parts = tuple(f"{name}." for name in self._states)
+        self._open: tuple[str, torch.Tensor] | None = None
+        self.tensors = {
+            name: self._facts(name) if name in self._states else facts
+            for name, facts in stored.tensors.items()
+            if not name.startswith(parts)
+        }
+
+    def rows(self, name: str, start: int, stop: int) -> torch.Tensor:
+        """See Weights."""
+        if name not in self._states:
+            return self._stored.rows(name, start, stop)
+        if self._open is None or self._open[0] != name:
+            self._open = None  # not two at once
+            self._open = (name, self._unpack(name))
+        return self._open[1][start:stop].clone()
+
+    def _facts(self, name: str) -> TensorFacts:
+        state = self._state(name)
+        return TensorFacts(tuple(state["shape"]), getattr(torch, state["dtype"]))
+
+    def _state(self, name: str) -> dict[str, Any]:
+        raw = self._whole(self._states[name])
+        found: dict[str, Any] = json.loads(bytes(raw.tolist()))
+        return found
+
+    def _unpack(self, name: str) -> torch.Tensor:
+        try:
+            from bitsandbytes.functional import QuantState, dequantize_4bit
+        except ImportError:
+            raise UserError(
+                "turning 4-bit weights back needs bitsandbytes", hint="pip install bitsandbytes"
+            ) from None
+        parts = {
+            key: self._whole(key) for key in self._stored.tensors if key.startswith(f"{name}.")
+        }
+        state = QuantState.from_dict(parts, device=torch.device("cpu"))
+        plain: torch.Tensor = dequantize_4bit(self._whole(name), state)
+        return plain
+
+    def _whole(self, name: str) -> torch.Tensor:
+        return self._stored.rows(name, 0, self._stored.tensors[name].rows)

@@ -1,0 +1,243 @@
+"""What is exported: a run's weights, a checkpoint, an adapter's folder or a whole model's, and the
+16-bit base that goes with it."""
+
+import json
+import re
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from trainer_core.config.export_section import ExportRequest
+from trainer_core.config.schema import RunConfig
+from trainer_core.engine.adapter import plain
+from trainer_core.engine.base_model import fetch
+from trainer_core.engine.lora import FROM_THE_BASE
+from trainer_core.errors import UserError
+from trainer_core.export.adapter import read_adapter
+from trainer_core.export.dequantized import DequantizedWeights
+from trainer_core.export.merge import MergedWeights
+from trainer_core.export.model import ExportModel
+from trainer_core.export.weights import SafetensorsFolder, Weights
+from trainer_core.planning.facts import is_local
+from trainer_core.planning.resolved_file import read_resolved
+from trainer_core.runs.folder import RunFolder, run_name
+from trainer_core.runs.trained import ADAPTER_CONFIG, MODEL_CONFIG, trained_places
+from trainer_core.tokens.tokenizer import load_tokenizer, named_template
+
+# How Unsloth and others call the 4-bit copy of a model.
+_QUANTISED = re.compile(r"-(unsloth-)?bnb-4bit$")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Weights that were trained. `folder` holds them: an adapter for `base`, the folder of a 16-bit
+    model (`dequantized`: of a quantised one that is turned back), or a whole model. `trained_on` is
+    the base as it was trained on, `base_name` how the user knows it. `config` is the run's, if the
+    weights came from one."""
+
+    kind: Literal["adapter", "model"]
+    folder: Path
+    base: Path | None
+    base_name: str
+    trained_on: Path | None
+    name: str
+    run: RunFolder | None
+    checkpoint: str
+    config: RunConfig | None
+    dequantized: bool = False
+
+    @property
+    def tokenizer(self) -> Path:
+        """The folder with the tokenizer it was trained with."""
+        here = (self.folder / "tokenizer.json").is_file() or self.base is None
+        return self.folder if here else self.base or self.folder
+
+    def template(self) -> str | None:
+        """The chat template it was trained with, if there is one."""
+        if (self.folder / "chat_template.jinja").is_file():
+            return (self.folder / "chat_template.jinja").read_text(encoding="utf-8")
+        if self.config is not None and self.config.model.template is not None:
+            return named_template(self.config.model.template)
+        return load_tokenizer(self.tokenizer).template
+
+    def config_json(self) -> dict[str, Any]:
+        """The model's config.json, without what says that its weights are quantised."""
+        config = _json((self.base or self.folder) / MODEL_CONFIG)
+        config.pop("quantization_config", None)
+        return config
+
+    def model(self, *, trained: bool = True) -> ExportModel:
+        """The model with what was `trained` in it, or its base; nothing is read yet but headers.
+
+        Raises UserError if the pieces do not fit.
+        """
+        base = self.base or self.folder
+        stored: Weights = SafetensorsFolder(base)
+        if "quantization_config" in _json(base / MODEL_CONFIG):
+            stored = DequantizedWeights(stored, base)
+        weights = stored
+        if self.kind == "adapter" and trained:
+            weights = MergedWeights(stored, read_adapter(self.folder))
+        return ExportModel(
+            self.name,
+            weights,
+            self.config_json(),
+            self.tokenizer,
+            self.template(),
+            _main_dtype(stored),
+        )
+
+    def settled(self, work: Path) -> "Source":
+        """The same, with an adapter that means something to the base as it is: that of a checkpoint
+        which began in the base's weights is made plain, in `work`. And for a checkpoint, which has
+        only weights, the tokenizer stays the base's."""
+        if self.run is None or self.config is None or self.config.lora.init not in FROM_THE_BASE:
+            return self
+        if not self.checkpoint.startswith("step-"):
+            return self
+        shutil.copytree(self.folder, work, ignore=shutil.ignore_patterns("optimizer*", "random*"))
+        plain(work, self.run.adapter / "initial")
+        return replace(self, folder=work)
+
+
+def find_source(request: ExportRequest) -> Source:
+    """What `request` names. Raises UserError if it is not there, or its base is not."""
+    path = Path(request.source).expanduser().absolute()
+    run = _run_of(path)
+    if run is None and not path.is_dir():
+        raise UserError(
+            f"{request.source} is neither a run nor a folder with an adapter or a model",
+            hint="`backprop runs` lists the runs.",
+        )
+    folder, checkpoint = _weights_of(run, path, request) if run is not None else (path, "")
+    resolved = read_resolved(run.resolved) if run is not None else None
+    config = resolved.config if resolved is not None else None
+    name = request.name or _name(run, path, config)
+    if (folder / ADAPTER_CONFIG).is_file():
+        return _with_base(folder, run, checkpoint, config, name, request)
+    if (folder / MODEL_CONFIG).is_file():
+        known = config.model.base if config is not None else ""
+        quantised = "quantization_config" in _json(folder / MODEL_CONFIG)
+        if quantised and not request.dequantize:
+            raise UserError(
+                f"the model in {folder} is quantised",
+                hint="--dequantize turns it back into 16 bits; what was rounded away stays lost.",
+            )
+        return Source(
+            "model", folder, None, known, folder, name, run, checkpoint, config, quantised
+        )
+    raise UserError(
+        f"{folder} holds neither an adapter nor a model",
+        hint=f"It would have {ADAPTER_CONFIG} or {MODEL_CONFIG} in it.",
+    )
+
+
+def _run_of(path: Path) -> RunFolder | None:
+    """The run that `path` is, or in whose adapter/, model/ or checkpoints/ it lies."""
+    for folder in (path, path.parent.parent):
+        if RunFolder(folder).exists() and RunFolder(folder).config.is_file():
+            return RunFolder(folder)
+    return None
+
+
+def _weights_of(run: RunFolder, path: Path, request: ExportRequest) -> tuple[Path, str]:
+    """The folder of the weights in a run, and what it is called there."""
+    places = trained_places(run)
+    if path != run.path:
+        return path, path.name
+    if not places:
+        raise UserError(
+            f"{run.path} has trained nothing yet",
+            hint="A checkpoint can be exported as soon as there is one; `c` on the Train screen "
+            "saves one.",
+        )
+    if request.checkpoint is None:
+        return places[0].path, places[0].name
+    for place in places:
+        if place.name == request.checkpoint:
+            return place.path, place.name
+    there = ", ".join(place.name for place in places)
+    raise UserError(f"{run.path} has no {request.checkpoint}", hint=f"There are: {there}.")
+
+
+def _with_base(
+    folder: Path,
+    run: RunFolder | None,
+    checkpoint: str,
+    config: RunConfig | None,
+    name: str,
+    request: ExportRequest,
+) -> Source:
+    recorded = str(_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path") or "")
+    known = config.model.base if config is not None else recorded
+    if not known and request.base is None:
+        raise UserError(
+            f"the adapter {folder} does not say which model it belongs to",
+            hint="Name it with --base.",
+        )
+    revision = config.model.revision if config is not None else None
+    trained_on = fetch(known, revision) if known and _there(known) else None
+    base = fetch(request.base) if request.base is not None else trained_on
+    dequantized = False
+    if base is None:
+        raise UserError(f"the base model {known} is not there", hint="Name it with --base.")
+    if "quantization_config" in _json(base / MODEL_CONFIG):
+        found = None if request.base is not None else _sixteen_bits(known)
+        dequantized = found is None
+        if found is None and not request.dequantize:
+            raise UserError(
+                f"the base {request.base or known} is quantised, and merging needs one of 16 bits",
+                hint="Name it with --base; or --dequantize turns the quantised one back, and what "
+                "was rounded away stays lost.",
+            )
+        base = found or base
+    return Source(
+        "adapter", folder, base, known or str(base), trained_on or base, name, run, checkpoint,
+        config, dequantized,
+    )  # fmt: skip
+
+
+def _main_dtype(weights: Weights) -> str:
+    """The number format of most weights."""
+    counts: dict[torch.dtype, int] = {}
+    for facts in weights.tensors.values():
+        if facts.dtype.is_floating_point:
+            counts[facts.dtype] = counts.get(facts.dtype, 0) + facts.size
+    most = max(counts, key=lambda dtype: counts[dtype], default=torch.float32)
+    return str(most).removeprefix("torch.")
+
+
+def _there(base: str) -> bool:
+    """A folder that has gone since the training is no reason to stop if another base is named."""
+    return not is_local(base) or Path(base).expanduser().is_dir()
+
+
+def _sixteen_bits(name: str) -> Path | None:
+    """The model whose 4-bit copy is called `name`, if it can be had."""
+    plain = _QUANTISED.sub("", name.rstrip("/"))
+    if plain == name.rstrip("/"):
+        return None
+    try:
+        found = fetch(plain)
+    except UserError:
+        return None
+    return None if "quantization_config" in _json(found / MODEL_CONFIG) else found
+
+
+def _name(run: RunFolder | None, path: Path, config: RunConfig | None) -> str:
+    if config is not None:
+        return config.run.name or run_name(config.model.base)
+    return run_name(str(run.path if run is not None else path))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{path} is not a JSON object")
+    return data

@@ -1,0 +1,141 @@
+"""The weights of a model folder, a few rows at a time: no file is ever in memory as a whole."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from trainer_core.errors import UserError
+
+# As the headers of safetensors files name them.
+DTYPES = {
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "U8": torch.uint8,
+    "I8": torch.int8,
+    "F64": torch.float64,
+    "I64": torch.int64,
+}
+_MOST_HEADER = 100 << 20
+
+
+@dataclass(frozen=True)
+class TensorFacts:
+    """What a header says of a tensor."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+    @property
+    def rows(self) -> int:
+        """Its first dimension; one for a number alone."""
+        return self.shape[0] if self.shape else 1
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+class Weights(Protocol):
+    """Named tensors that are read row by row. Names are transformers' own: `model.layers.0…`."""
+
+    @property
+    def tensors(self) -> dict[str, TensorFacts]:
+        """Every tensor, in the order of the files."""
+
+    def rows(self, name: str, start: int, stop: int) -> torch.Tensor:
+        """Rows `start` to before `stop` of a tensor, [stop - start, …], in the dtype that `tensors`
+        says. Memory that is the caller's to change."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    path: Path
+    offset: int
+    facts: TensorFacts
+
+
+class SafetensorsFolder:
+    """The `*.safetensors` of a model folder. Read with plain reads, not mapped: mapped pages count
+    as this process's memory.
+
+    Raises UserError for a folder without weights, or with files that are cut off.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._places: dict[str, _Place] = {}
+        for path in weight_files(folder):
+            self._places |= _places(path)
+        if not self._places:
+            raise UserError(
+                f"{folder} has no weights as safetensors",
+                hint="Nothing that unpickles is ever loaded: save the model with "
+                "save_pretrained(safe_serialization=True).",
+            )
+        self.tensors = {name: place.facts for name, place in self._places.items()}
+
+    def rows(self, name: str, start: int, stop: int) -> torch.Tensor:
+        """See Weights."""
+        place = self._places[name]
+        facts = place.facts
+        row = facts.size // facts.rows if facts.rows else 0
+        data = bytearray((stop - start) * row)
+        with place.path.open("rb", buffering=0) as file:
+            file.seek(place.offset + start * row)
+            view = memoryview(data)
+            done = 0
+            while done < len(view):
+                count = file.readinto(view[done:])
+                if not count:
+                    raise UserError(f"{place.path} is cut off")
+                done += count
+        shape = (stop - start, *facts.shape[1:]) if facts.shape else ()
+        if not data:
+            return torch.empty(shape, dtype=facts.dtype)
+        return torch.frombuffer(data, dtype=facts.dtype).reshape(shape)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files that hold a model's weights: those its index names, else all that are there."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        try:
+            named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
+            raise UserError(f"{index} cannot be read") from None
+        paths = [folder / Path(str(name)).name for name in sorted(named)]
+        missing = [path.name for path in paths if not path.is_file()]
+        if missing:
+            raise UserError(f"{folder} lacks {missing[0]}, which its index names")
+        return paths
+    return sorted(path for path in folder.glob("*.safetensors") if path.name[:1] != ".")
+
+
+def _places(path: Path) -> dict[str, _Place]:
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > min(_MOST_HEADER, size):
+                raise ValueError("its header is longer than the file")
+            header: dict[str, Any] = json.loads(file.read(length))
+        return {
+            name: _place(path, 8 + length, size, entry)
+            for name, entry in header.items()
+            if name != "__metadata__"
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path} is not a whole safetensors file: {error}") from None
+
+
+def _place(path: Path, data: int, size: int, entry: dict[str, Any]) -> _Place:
+    facts = TensorFacts(tuple(int(n) for n in entry["shape"]), DTYPES[entry["dtype"]])
+    begin, end = entry["data_offsets"]
+    if begin < 0 or end - begin != facts.size or data + end > size:
+        raise ValueError("a tensor lies outside of it")
+    return _Place(path, data + begin, facts)
