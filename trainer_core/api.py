@@ -158,7 +158,7 @@ def _plain(settings: dict[str, Any]) -> dict[str, Any]:
 def _run_here(
     run_id: str, folder: RunFolder, loaded: LoadedConfig, on_event: Callable[[Event], None]
 ) -> Finished | Failed:
-    from trainer_core.engine.train import train
+    from trainer_core.worker.training import train_and_export
 
     config, control = loaded.config, Control()
     lock = take_lock(folder)
@@ -181,7 +181,7 @@ def _run_here(
 
     recorder = Recorder(folder, pass_on)
     try:
-        return perform(folder, recorder, control, partial(train, own_process=False))
+        return perform(folder, recorder, control, partial(train_and_export, own_process=False))
     finally:
         keeper.write()
         recorder.close()

@@ -39,8 +39,8 @@ class ExportSection(Section):
     )
     dtype: Auto | Dtype = Field(
         "auto",
-        description="Number format of merged weights. auto: 16 bits, as the base has them; bfloat16 for "
-        "a base of 32.",
+        description="Number format of merged weights. auto: 16 bits, as the base has them; "
+        "bfloat16 for a base of 32.",
     )
     onnx_precision: OnnxPrecision = Field("fp32", description="Number format of the ONNX model.")
     base: Text | None = Field(

@@ -8,7 +8,6 @@ from trainer_core.engine.adapter import save_trained
 from trainer_core.engine.answers import answer_prompts
 from trainer_core.engine.loop import Loop
 from trainer_core.engine.lora import FROM_THE_BASE
-from trainer_core.engine.merged import save_merged
 from trainer_core.engine.preparing import Ready
 from trainer_core.runs.control import Control
 from trainer_core.runs.events import Finished, Samples, Stage
@@ -67,8 +66,8 @@ class Outcome:
         self.save("best")
 
     def finish(self, loop: Loop, peak: int, elapsed: float) -> Finished:
-        """After the last step: save, answer, export; then say how it ended. `peak` is what training
-        took at most, in bytes."""
+        """After the last step: save and answer; then say how it ended. `peak` is what training took
+        at most, in bytes."""
         step, control = loop.state.global_step, self._control
         saved = ""
         if not control.aborting:
@@ -78,7 +77,6 @@ class Outcome:
         stopped = step < self._ready.run.total_steps and not loop.stopped_early
         if not stopped:
             self.answer("after", step)
-            self._export()
             if self._config.training.remove_checkpoints:
                 shutil.rmtree(self._folder.checkpoints, ignore_errors=True)
         return Finished(
@@ -89,13 +87,6 @@ class Outcome:
             message=self._ending(loop, step, stopped),
             summary=self._summary(loop, peak),
         )
-
-    def _export(self) -> None:
-        if not self._config.export.merged or self._control.stopping:
-            return
-        place = self._folder.path / "exports" / "merged"
-        self._recorder.record(Stage(stage="exporting", detail=str(place)))
-        save_merged(self._model, place, self._ready.base, self._template)
 
     def _keep_start(self) -> Path | None:
         """The adapter as it starts, where it takes weights out of the base: without it, what is

@@ -117,16 +117,21 @@ def _work_of(kind: str) -> Work:
     """The work behind a kind of job; nothing is imported before the job needs it."""
 
     def train(folder: RunFolder, recorder: Recorder, control: Control) -> Finished:
-        from trainer_core.engine.train import train
+        from trainer_core.worker.training import train_and_export
 
-        return train(folder, recorder, control)
+        return train_and_export(folder, recorder, control)
+
+    def export(folder: RunFolder, recorder: Recorder, control: Control) -> Finished:
+        from trainer_core.export.export import export
+
+        return export(folder, recorder, control)
 
     def preview(folder: RunFolder, recorder: Recorder, control: Control) -> Finished:
         from trainer_core.tokens.preview import preview
 
         return preview(folder, recorder, control)
 
-    works: dict[str, Work] = {"train": train, "preview": preview}
+    works: dict[str, Work] = {"train": train, "export": export, "preview": preview}
     return works[kind]
 
 

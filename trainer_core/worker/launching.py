@@ -1,12 +1,22 @@
-"""From a valid config to a living worker: the run folder, its record, its status, the start."""
+"""From a valid wish to a living worker: the job's folder, its record, its status, the start."""
 
+import shutil
 from pathlib import Path
 
+from trainer_core.config.export_section import ExportRequest
 from trainer_core.config.load import LoadedConfig
+from trainer_core.errors import UserError
+from trainer_core.files import write_atomically
 from trainer_core.runs.folder import RunFolder, run_name
-from trainer_core.runs.registry import new_run
-from trainer_core.runs.status import new_status, write_status
+from trainer_core.runs.registry import find_run, new_run
+from trainer_core.runs.status import is_alive, new_status, read_status, write_status
+from trainer_core.runs.trained import holds
 from trainer_core.worker.client import start
+
+REQUEST = "request.json"
+# What an export's worker leaves in its folder besides what was exported.
+_JOB_FILES = ("events.jsonl", "worker.log", "status.json", "metrics_stream.jsonl", REQUEST)
+_JOB_FOLDERS = ("training", "curves", "failed")
 
 
 def launch_run(loaded: LoadedConfig, record: str, output: Path | None = None) -> RunFolder:
@@ -22,3 +32,92 @@ def launch_run(loaded: LoadedConfig, record: str, output: Path | None = None) ->
     write_status(folder, new_status(run_id, "train", config.model.base, config.data.name))
     start(folder)
     return folder
+
+
+def launch_export(
+    request: ExportRequest, output: Path | None = None, *, force: bool = False
+) -> RunFolder:
+    """Start an export and return its folder, where it can be followed like a run.
+
+    That is `output`, else the next free number in the run's exports/, else in ./exports. With
+    `force` an `output` that holds something already keeps it, but for what has the same name.
+    Raises UserError if there is nothing to export or no place for it, BackpropError if the worker
+    does not start.
+    """
+    source = _resolved(request.source)
+    request = request.model_copy(update={"source": str(source)})
+    folder = _folder_for(source, request, output, force=force)
+    write_atomically(folder.path / REQUEST, request.model_dump_json(indent=1).encode())
+    write_status(folder, new_status(folder.path.name, "export", str(source)))
+    start(folder, "export")
+    return folder
+
+
+def _resolved(source: str) -> Path:
+    """The folder of a run or of weights. Raises UserError."""
+    path = Path(source).expanduser().absolute()
+    if "\0" not in source and holds(path):
+        return path
+    return find_run(source).folder.path
+
+
+def _folder_for(
+    source: Path, request: ExportRequest, output: Path | None, *, force: bool
+) -> RunFolder:
+    if output is None:
+        run = next(
+            (p for p in (source, source.parent.parent) if RunFolder(p).config.is_file()), None
+        )
+        name = request.name or run_name(str(source))
+        parent = RunFolder(run).exports if run is not None else Path("exports", name).absolute()
+        _forget_half_made(parent)
+        return _next_number(parent)
+    folder = RunFolder(output.expanduser().absolute())
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        occupied = any(folder.path.iterdir())
+    except (OSError, ValueError) as error:
+        raise UserError(f"the folder {output} cannot be made: {error}") from None
+    if occupied and not force:
+        raise UserError(
+            f"{output} is not empty",
+            hint="Name a new folder, or let --force replace what has the same names.",
+        )
+    status = read_status(folder)
+    if status is not None and status.job != "export":
+        raise UserError(f"{output} is a run's folder", hint="Name another with --output.")
+    if status is not None and not is_alive(folder):
+        _forget_job(folder)
+    return folder
+
+
+def _next_number(parent: Path) -> RunFolder:
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for number in range(1, 10_000):
+            path = parent / str(number)
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            return RunFolder(path)
+    except OSError as error:
+        raise UserError(
+            f"{parent} cannot be made: {error.strerror}", hint="Name another place with --output."
+        ) from None
+    raise UserError(f"{parent} holds ten thousand exports", hint="Name a place with --output.")
+
+
+def _forget_half_made(parent: Path) -> None:
+    """What exports left behind whose whole process group was killed."""
+    for path in parent.glob("*/.partial"):
+        if not is_alive(RunFolder(path.parent)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _forget_job(folder: RunFolder) -> None:
+    """Of an export that ended, before another takes its place."""
+    for name in _JOB_FILES:
+        (folder.path / name).unlink(missing_ok=True)
+    for name in _JOB_FOLDERS:
+        shutil.rmtree(folder.path / name, ignore_errors=True)
