@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all the set-up. Needs make and Python 3.11+ with venv.
 .DEFAULT_GOAL := help
-.PHONY: help demo test install install-gpu lock docs wheel clean
+.PHONY: help demo test install install-gpu install-export lock docs wheel clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,12 +11,12 @@ export TORCH_INDEX := https://download.pytorch.org/whl/cpu
 SET := $(if $(wildcard $(VENV)/.gpu),gpu,cpu)
 
 help: ## This list
-	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: install ## Train the tiny model that ships here, and watch it (ARGS=--headless for text)
 	@$(BIN)/backprop demo $(ARGS)
 
-test: install $(VENV)/.dev ## Lint, types, import walls and all tests
+test: install $(VENV)/.export $(VENV)/.dev ## Lint, types, import walls and all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -28,9 +28,11 @@ install: $(VENV)/.$(SET) ## Install into .venv, for a machine without a GPU
 
 install-gpu: $(VENV)/.gpu ## Install into .venv, for an NVIDIA GPU (not yet run on one)
 
+install-export: install $(VENV)/.export ## Add what K-quants, ONNX and the checks of GGUF need (a C++ compiler)
+
 lock: ## Make the locks anew from requirements/*.in (needs uv)
 	@command -v $(UV) >/dev/null || { echo "backprop: uv is needed to make the locks; install it, or name it: make UV=/path/to/uv lock" >&2; exit 2; }
-	for name in cpu dev gpu; do $(UV) pip compile --quiet --no-deps --generate-hashes --no-header \
+	for name in cpu dev export gpu llama llama-build; do $(UV) pip compile --quiet --no-deps --generate-hashes --no-header \
 		--no-annotate --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 	{ grep '^#' requirements/gpu.in; cat requirements/gpu.txt; } >requirements/gpu.new
 	mv requirements/gpu.new requirements/gpu.txt
@@ -51,6 +53,11 @@ $(VENV)/.cpu: requirements/cpu.txt requirements/torch-cpu.txt pyproject.toml
 
 $(VENV)/.gpu: requirements/gpu.txt pyproject.toml
 	@sh scripts/setup.sh gpu
+	@touch $@
+
+$(VENV)/.export: requirements/export.txt requirements/llama.txt requirements/llama-build.txt \
+		scripts/llama.sh scripts/llama.cmake $(VENV)/.$(SET)
+	@sh scripts/setup.sh export
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.$(SET)

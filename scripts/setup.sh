@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes .venv and installs the locks into it: `sh scripts/setup.sh cpu|gpu|dev`. Called by the
-# Makefile. Each thing that can be missing ends as one sentence with the way out; pip's words go to
+# Makes .venv and installs the locks into it: `sh scripts/setup.sh cpu|gpu|export|dev`. Called by
+# the Makefile. Each thing that can be missing ends as one sentence with the way out; pip's words go to
 # a log.
 set -u
 part=$1
@@ -83,6 +83,15 @@ gpu)
     [ ! -e "$venv/.cpu" ] || pip uninstall --yes torch || explain
     rm -f "$venv/.cpu"
     pip install --no-deps --require-hashes -r requirements/gpu.txt || explain
+    ;;
+export)
+    echo "Installing what the export needs into $venv (about 150 MB)…"
+    . scripts/llama.sh
+    pip install --no-deps --require-hashes -r requirements/export.txt || explain
+    folder=$(llama_folder)
+    [ -n "$(llama_kept "$folder")" ] || (llama_compile "$folder") || exit
+    pip install --no-deps --no-index --force-reinstall "$(llama_kept "$folder")" || explain
+    exit
     ;;
 dev)
     echo "Installing the test tools into $venv…"
