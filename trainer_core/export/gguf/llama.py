@@ -1,0 +1,122 @@
+"""What llama.cpp says of a GGUF: the model as others will run it, asked token by token."""
+
+import ctypes
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from trainer_core.errors import BackpropError
+from trainer_core.export.gguf.library import require_llama_cpp
+from trainer_core.export.speaker import Logits
+
+
+class LlamaSpeaker:
+    """A Speaker that runs in llama.cpp, with an adapter on it if `lora` names one.
+
+    `context` is the most tokens it is asked about at once. The cache is kept in 32 bits, so that
+    what differs is the model's own. Raises BackpropError where llama.cpp cannot load the file.
+    """
+
+    runtime = "llama.cpp"
+
+    def __init__(
+        self, path: Path, lora: Path | None = None, context: int = 2048, threads: int | None = None
+    ) -> None:
+        self._llama = _llama = require_llama_cpp()
+        self._model = self._context = None
+        model_params = _llama.llama_model_default_params()
+        model_params.n_gpu_layers = 0
+        self._model = _llama.llama_model_load_from_file(str(path).encode(), model_params)
+        if not self._model:
+            raise BackpropError(f"llama.cpp cannot load {path}", hint="The log says why.")
+        params = _llama.llama_context_default_params()
+        params.n_ctx = params.n_batch = params.n_ubatch = context
+        params.n_seq_max = 1
+        params.type_k = params.type_v = _llama.GGML_TYPE_F32
+        params.flash_attn_type = _llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        if threads:
+            params.n_threads = params.n_threads_batch = threads
+        self._context = _llama.llama_init_from_model(self._model, params)
+        if not self._context:
+            self.close()
+            raise BackpropError(f"llama.cpp has no memory for {context} tokens of {path}")
+        self._limit = context
+        self._vocabulary = _llama.llama_model_get_vocab(self._model)
+        self._size = int(_llama.llama_vocab_n_tokens(self._vocabulary))
+        if lora is not None:
+            self._add(lora)
+
+    def tokens(self, text: str) -> list[int]:
+        """See Speaker."""
+        data = text.encode()
+        room = len(data) + 8
+        ids = (ctypes.c_int32 * room)()
+        count = self._llama.llama_tokenize(
+            self._vocabulary, data, len(data), ids, room, False, True
+        )
+        if count < 0:
+            raise BackpropError("llama.cpp made more tokens of a text than it has bytes")
+        return list(ids[:count])
+
+    def logits(self, ids: Sequence[int]) -> Logits:
+        """See Speaker."""
+        if not 0 < len(ids) <= self._limit:
+            raise ValueError(f"{len(ids)} tokens, where 1 to {self._limit} can be asked about")
+        memory = self._llama.llama_get_memory(self._context)
+        self._llama.llama_memory_clear(memory, True)
+        batch = self._llama.llama_batch_init(len(ids), 0, 1)
+        try:
+            batch.n_tokens = len(ids)
+            for place, token in enumerate(ids):
+                batch.token[place] = token
+                batch.pos[place] = place
+                batch.n_seq_id[place] = 1
+                batch.seq_id[place][0] = 0
+                batch.logits[place] = True
+            if self._llama.llama_decode(self._context, batch):
+                raise BackpropError("llama.cpp could not run the model")
+        finally:
+            self._llama.llama_batch_free(batch)
+        found = self._llama.llama_get_logits(self._context)
+        return np.ctypeslib.as_array(found, shape=(len(ids), self._size)).astype(
+            np.float32, copy=True
+        )
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of `ids`, special tokens left out."""
+        given = (ctypes.c_int32 * len(ids))(*ids)
+        room = 64 + 32 * len(ids)
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            size = self._llama.llama_detokenize(
+                self._vocabulary, given, len(ids), buffer, room, True, False
+            )
+            if size >= 0:
+                return buffer.raw[:size].decode("utf-8", errors="replace")
+            room = -size
+
+    def close(self) -> None:
+        """See Speaker."""
+        if self._context:
+            self._llama.llama_free(self._context)
+        if self._model:
+            self._llama.llama_model_free(self._model)
+        self._model = self._context = None
+
+    def __enter__(self) -> "LlamaSpeaker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _add(self, lora: Path) -> None:
+        adapter = self._llama.llama_adapter_lora_init(self._model, str(lora).encode())
+        if not adapter:
+            self.close()
+            raise BackpropError(f"llama.cpp cannot use {lora}", hint="The log says why.")
+        adapters = (self._llama.llama_adapter_lora_p_ctypes * 1)(adapter)
+        scales = (ctypes.c_float * 1)(1.0)
+        if self._llama.llama_set_adapters_lora(self._context, adapters, 1, scales):
+            self.close()
+            raise BackpropError(f"llama.cpp cannot use {lora}")

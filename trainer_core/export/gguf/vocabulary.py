@@ -1,0 +1,285 @@
+"""A tokenizer as GGUF keeps it, read from tokenizer.json alone: what transformers 5 saves."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from gguf import TokenType
+
+from trainer_core.errors import UserError
+from trainer_core.export.gguf.pre_tokenizer import pre_tokenizer
+from trainer_core.text import one_line
+
+_SPECIAL = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
+# What llama.cpp's own converter gives a token that was added to a SentencePiece model, and an id
+# without a token.
+_ADDED_SCORE, _NO_SCORE = -1000.0, -10000.0
+_SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # what stands for a space in SentencePiece
+_BYTE_SPACE = "\N{LATIN CAPITAL LETTER G WITH DOT ABOVE}"  # and in byte-level BPE
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a GGUF says of its tokenizer. `kind` is gpt2 (byte-level BPE, with `merges`) or llama
+    (SentencePiece, with `scores`). `special` maps bos, eos… to ids. `add_space` is None where
+    llama.cpp never asks. `strips`: white space after special tokens is dropped. `notes` are for
+    the user."""
+
+    kind: str
+    pre: str
+    tokens: list[str]
+    types: list[int]
+    scores: list[float]
+    merges: list[str]
+    special: dict[str, int]
+    add_bos: bool
+    add_eos: bool
+    add_space: bool | None
+    strips: bool
+    notes: list[str] = field(default_factory=list)
+
+
+def read_vocabulary(folder: Path, config: dict[str, Any], size: int) -> Vocabulary:
+    """The tokenizer in `folder`, of a model with `size` rows of embeddings.
+
+    Raises UserError for a tokenizer that is missing, of a kind that llama.cpp has not, or larger
+    than the model.
+    """
+    path = folder / "tokenizer.json"
+    data, backend = _read(path)
+    settings = _settings(folder)
+    model, added = data["model"], data.get("added_tokens") or []
+    names: dict[str, int] = dict(model["vocab"]) | {t["content"]: t["id"] for t in added}
+    largest = max(names.values(), default=0)
+    if largest >= size:
+        raise UserError(
+            f"the tokenizer has {largest + 1} tokens, the model only {size} embeddings",
+            where=str(path),
+        )
+    special = _special(settings, config, names)
+    around = _around(data, settings, special, {i: name for name, i in names.items()})
+    common = {
+        "special": special,
+        "add_bos": around.bos,
+        "add_eos": around.eos,
+        "strips": any(t.get("rstrip") and t.get("special") for t in added),
+    }
+    if model.get("byte_fallback"):
+        space, notes = _space(data)
+        tokens, types = _tokens(names, added, size, str(model.get("unk_token")), byte_tokens=True)
+        return Vocabulary(
+            kind="llama",
+            pre="default",
+            tokens=tokens,
+            types=types,
+            scores=_scores(model, types),
+            merges=[],
+            add_space=space,
+            notes=around.notes + notes,
+            **common,
+        )
+    if not _is_byte_level(data):
+        raise UserError(
+            "the tokenizer is neither byte-level nor has it bytes to fall back on; llama.cpp "
+            "cannot run it",
+            where=str(path),
+        )
+    pre, guess = pre_tokenizer(backend, data, special.get("bos"))
+    tokens, types = _tokens(names, added, size, "", byte_tokens=False)
+    return Vocabulary(
+        kind="gpt2",
+        pre=pre,
+        tokens=tokens,
+        types=types,
+        scores=[],
+        merges=_merges(model),
+        add_space=None,
+        notes=around.notes + ([guess] if guess else []),
+        **common,
+    )
+
+
+def _read(path: Path) -> tuple[dict[str, Any], tokenizers.Tokenizer]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text)
+        backend = tokenizers.Tokenizer.from_str(text)
+        known = data["model"].get("type", "BPE") == "BPE" and isinstance(
+            data["model"]["vocab"], dict
+        )
+    except FileNotFoundError:
+        raise UserError(
+            f"{path.parent} has no tokenizer.json",
+            hint="Save the model's fast tokenizer there (transformers: save_pretrained).",
+        ) from None
+    except Exception as error:  # the library raises plain Exception
+        raise UserError(f"{path} is not a tokenizer: {one_line(str(error), limit=200)}") from None
+    if not known:
+        kind = one_line(str(data["model"].get("type")), limit=40)
+        raise UserError(f"the tokenizer is a {kind}; byte pairs (BPE) are known", where=str(path))
+    backend.no_truncation()
+    backend.no_padding()
+    return data, backend
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _tokens(
+    names: dict[str, int],
+    added: list[dict[str, Any]],
+    size: int,
+    unknown: str,
+    *,
+    byte_tokens: bool,
+) -> tuple[list[str], list[int]]:
+    """Each id's text and type; ids without a token are named and unused, as there must be one for
+    each row of the embeddings."""
+    tokens = [f"[PAD{number}]" for number in range(size)]
+    types = [int(TokenType.UNUSED)] * size
+    for name, number in names.items():
+        tokens[number], types[number] = name, int(TokenType.NORMAL)
+        if byte_tokens and _is_byte(name):
+            types[number] = int(TokenType.BYTE)
+        elif name == unknown:
+            types[number] = int(TokenType.UNKNOWN)
+    for token in added:
+        name, number = token["content"], token["id"]
+        if token.get("special") or _looks_special(name):
+            tokens[number], types[number] = name, int(TokenType.CONTROL)
+        else:
+            # llama.cpp looks for these in the text as it was given.
+            tokens[number] = name.replace(_SPACE, " ")
+            types[number] = int(TokenType.USER_DEFINED)
+    return tokens, types
+
+
+def _scores(model: dict[str, Any], types: list[int]) -> list[float]:
+    """llama.cpp joins the neighbours whose token scores highest, so a token's score is how early
+    the first merge comes that makes it; those that no merge makes come last, by their ids."""
+    scores = [_NO_SCORE] * len(types)
+    order: dict[str, None] = {}
+    for merge in model["merges"]:
+        order.setdefault("".join(_parts(merge)))
+    made = [model["vocab"][token] for token in order if token in model["vocab"]]
+    rest = sorted(set(model["vocab"].values()) - set(made))
+    rest = [number for number in rest if types[number] == TokenType.NORMAL]
+    for rank, number in enumerate(made + rest):
+        scores[number] = -float(rank)
+    for number, kind in enumerate(types):
+        if kind in (TokenType.BYTE, TokenType.UNKNOWN):
+            scores[number] = 0.0
+        elif kind in (TokenType.CONTROL, TokenType.USER_DEFINED):
+            scores[number] = _ADDED_SCORE
+    return scores
+
+
+def _merges(model: dict[str, Any]) -> list[str]:
+    """`left right`; a space that is part of a token is written as byte-level BPE writes one."""
+    return [
+        " ".join(part.replace(" ", _BYTE_SPACE) for part in _parts(merge))
+        for merge in model["merges"]
+    ]
+
+
+def _parts(merge: str | list[str]) -> list[str]:
+    return merge.split(" ", 1) if isinstance(merge, str) else merge
+
+
+def _is_byte(name: str) -> bool:
+    return len(name) == 6 and name.startswith("<0x") and name.endswith(">")
+
+
+def _looks_special(name: str) -> bool:
+    """Some models do not mark their control tokens as special. The list is llama.cpp's."""
+    bar = "\N{FULLWIDTH VERTICAL LINE}"
+    return (
+        name in ("<pad>", "<mask>", "<2mass>", "[@BOS@]")
+        or (name.startswith("<|") and name.endswith("|>"))
+        or (name.startswith(f"<{bar}") and name.endswith(f"{bar}>"))
+        or (name.startswith("<unused") and name.endswith(">"))
+    )
+
+
+def _special(
+    settings: dict[str, Any], config: dict[str, Any], names: dict[str, int]
+) -> dict[str, int]:
+    """Ids of the tokens with a role: what tokenizer_config.json names, else config.json's number.
+    A list of end tokens there is left alone."""
+    found = {}
+    for role in _SPECIAL:
+        token = settings.get(f"{role}_token")
+        text = token.get("content") if isinstance(token, dict) else token
+        number = names.get(text) if isinstance(text, str) else None
+        if number is None:
+            number = config.get(f"{role}_token_id")
+        if isinstance(number, int) and number >= 0:
+            found[role] = number
+    return found
+
+
+@dataclass(frozen=True)
+class _Around:
+    bos: bool
+    eos: bool
+    notes: list[str]
+
+
+def _around(
+    data: dict[str, Any],
+    settings: dict[str, Any],
+    special: dict[str, int],
+    tokens: dict[int, str],
+) -> _Around:
+    """What the tokenizer puts before and after a text; llama.cpp knows BOS and EOS only."""
+    processor = data.get("post_processor") or {}
+    steps = processor.get("processors") or [processor]
+    template = next((s["single"] for s in steps if s.get("type") == "TemplateProcessing"), None)
+    if template is None:
+        if any(step.get("type") == "ByteLevel" for step in steps):
+            return _Around(False, False, [])
+        return _Around(bool(settings.get("add_bos_token")), bool(settings.get("add_eos_token")), [])
+    text = next((n for n, piece in enumerate(template) if "Sequence" in piece), 0)
+    before = [piece["SpecialToken"]["id"] for piece in template[:text]]
+    after = [piece["SpecialToken"]["id"] for piece in template[text + 1 :]]
+    bos = before == [tokens.get(special.get("bos", -1))]
+    eos = after == [tokens.get(special.get("eos", -1))]
+    notes = [
+        f"the tokenizer puts {one_line(' '.join(put), limit=80)} {where} each text; llama.cpp "
+        "will not"
+        for put, known, where in ((before, bos, "before"), (after, eos, "after"))
+        if put and not known
+    ]
+    return _Around(bos, eos, notes)
+
+
+def _space(data: dict[str, Any]) -> tuple[bool, list[str]]:
+    """Whether a space is put before a text, and what to say where llama.cpp does it otherwise."""
+    normalizer = data.get("normalizer") or {}
+    steps = normalizer.get("normalizers") or [normalizer]
+    if any(step.get("type") == "Prepend" for step in steps):
+        return True, []
+    before = data.get("pre_tokenizer") or {}
+    schemes = [
+        step.get("prepend_scheme", "always")
+        for step in before.get("pretokenizers") or [before]
+        if step.get("type") == "Metaspace"
+    ]
+    if "first" in schemes:
+        return True, [
+            "llama.cpp puts a space after special tokens as well, where this tokenizer puts one "
+            "only before the whole text"
+        ]
+    return "always" in schemes, []
+
+
+def _is_byte_level(data: dict[str, Any]) -> bool:
+    step = data.get("pre_tokenizer") or {}
+    return any(s.get("type") == "ByteLevel" for s in step.get("pretokenizers") or [step])
