@@ -237,7 +237,7 @@ def _architecture(
     }
     return Architecture(
         name=name,
-        layers=common["block_count"],
+        layers=int(config["num_hidden_layers"]),
         heads=heads,
         kv_heads=kv_heads,
         head_size=_head_size(config),

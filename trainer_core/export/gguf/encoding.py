@@ -1,16 +1,15 @@
 """Rows of numbers in the types of GGUF."""
 
 import math
-from typing import Any
 
 import gguf
 import numpy as np
 import numpy.typing as npt
 import torch
+from gguf import GGMLQuantizationType as Type
 
 from trainer_core.config.export_section import GgufType
 
-Type = gguf.GGMLQuantizationType
 Bytes = npt.NDArray[np.uint8]
 
 # What general.file_type says: most of the file is in this type.
@@ -34,44 +33,20 @@ def type_of(name: str, shape: tuple[int, ...], kind: GgufType, *, head: bool) ->
     wanted = Type[kind.upper()]
     if head or (name == "token_embd.weight" and kind in ("tq1_0", "tq2_0")):
         wanted = _TOKEN_TYPES.get(kind, wanted)
-    block, _ = gguf.GGML_QUANT_SIZES[wanted]
+    block = gguf.GGML_QUANT_SIZES[wanted][0]
     return wanted if shape[-1] % block == 0 else Type.F16
 
 
 def byte_size(shape: tuple[int, ...], kind: Type) -> int:
     """Bytes of a tensor in a type."""
     block, size = gguf.GGML_QUANT_SIZES[kind]
-    return math.prod(shape) // block * size
+    return math.prod(shape) // int(block) * int(size)
 
 
 def encode(rows: torch.Tensor, kind: Type) -> Bytes:
     """The bytes of `rows`, [..., row], in a type. Rounds to the nearest, halves to even."""
     if kind in _TORCH:
-        cast: Any = rows.to(_TORCH[kind]).contiguous()
-        return _bytes(cast)
-    if kind == Type.Q8_0:
-        return _q8_0(rows)
+        flat = rows.to(_TORCH[kind]).contiguous().reshape(-1)
+        return np.asarray(flat.view(torch.uint8).numpy())
     quantized = gguf.quants.quantize(rows.to(torch.float32).numpy(), kind)
     return np.asarray(quantized).reshape(-1).view(np.uint8)
-
-
-def _q8_0(rows: torch.Tensor) -> Bytes:
-    """Blocks of 32 numbers: a scale in half precision, and each number as one signed byte.
-
-    What gguf.quants gives, bit by bit, several times as fast: halves are rounded away from zero.
-    """
-    blocks = rows.to(torch.float32).reshape(-1, 32)
-    scale = blocks.abs().amax(dim=1, keepdim=True) / 127
-    inverse = torch.where(scale == 0, scale, 1 / scale)
-    scaled = blocks * inverse
-    whole = scaled.trunc()
-    whole += (scaled - whole).mul_(2).trunc_()
-    encoded = torch.empty((len(blocks), 34), dtype=torch.uint8)
-    encoded[:, :2] = scale.to(torch.float16).view(torch.uint8)
-    encoded[:, 2:] = whole.to(torch.int8).view(torch.uint8)
-    return _bytes(encoded)
-
-
-def _bytes(tensor: torch.Tensor) -> Bytes:
-    flat: Bytes = tensor.reshape(-1).view(torch.uint8).numpy()
-    return flat

@@ -1,13 +1,14 @@
 """What llama.cpp says of a GGUF: the model as others will run it, asked token by token."""
 
 import ctypes
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from trainer_core.errors import BackpropError
-from trainer_core.export.gguf.library import require_llama_cpp
+from trainer_core.export.gguf.library import complaint, require_llama_cpp
 from trainer_core.export.speaker import Logits
 
 
@@ -27,9 +28,9 @@ class LlamaSpeaker:
         self._model = self._context = None
         model_params = _llama.llama_model_default_params()
         model_params.n_gpu_layers = 0
-        self._model = _llama.llama_model_load_from_file(str(path).encode(), model_params)
+        self._model = _llama.llama_model_load_from_file(os.fsencode(path), model_params)
         if not self._model:
-            raise BackpropError(f"llama.cpp cannot load {path}", hint="The log says why.")
+            raise BackpropError(f"llama.cpp cannot load {path}: {complaint()}")
         params = _llama.llama_context_default_params()
         params.n_ctx = params.n_batch = params.n_ubatch = context
         params.n_seq_max = 1
@@ -111,12 +112,12 @@ class LlamaSpeaker:
         self.close()
 
     def _add(self, lora: Path) -> None:
-        adapter = self._llama.llama_adapter_lora_init(self._model, str(lora).encode())
+        adapter = self._llama.llama_adapter_lora_init(self._model, os.fsencode(lora))
         if not adapter:
             self.close()
-            raise BackpropError(f"llama.cpp cannot use {lora}", hint="The log says why.")
+            raise BackpropError(f"llama.cpp cannot use {lora}: {complaint()}")
         adapters = (self._llama.llama_adapter_lora_p_ctypes * 1)(adapter)
         scales = (ctypes.c_float * 1)(1.0)
         if self._llama.llama_set_adapters_lora(self._context, adapters, 1, scales):
             self.close()
-            raise BackpropError(f"llama.cpp cannot use {lora}")
+            raise BackpropError(f"llama.cpp cannot use {lora}: {complaint()}")

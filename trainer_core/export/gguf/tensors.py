@@ -1,16 +1,18 @@
 """The tensors of a GGUF, and how each is made from the model's a few rows at a time."""
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import gguf
 import torch
+from gguf import GGMLQuantizationType as Type
 
 from trainer_core.config.export_section import GgufType
 from trainer_core.errors import UserError
 from trainer_core.export.gguf.architectures import Architecture
-from trainer_core.export.gguf.encoding import Type, byte_size, type_of
+from trainer_core.export.gguf.encoding import byte_size, type_of
 from trainer_core.export.weights import TensorFacts, Weights
 from trainer_core.text import one_line
 
@@ -40,14 +42,16 @@ class Written:
         """In bytes, as written."""
         return byte_size(self.shape, self.kind)
 
+    @property
+    def count(self) -> int:
+        """How many rows it has; one for a single number."""
+        return self.shape[0] if self.shape else 1
+
     def blocks(self, limit: int) -> Iterator[tuple[int, int]]:
-        """First row and end of pieces of about `limit` bytes of 32-bit numbers."""
-        count = self.shape[0] if self.shape else 1
-        width = 4
-        for size in self.shape[1:]:
-            width *= size
-        rows = max(self.step, limit // max(1, width) // self.step * self.step)
-        return ((start, min(start + rows, count)) for start in range(0, count, rows))
+        """First row and end of pieces of about `limit` bytes, counted in 32 bits a number."""
+        width = 4 * math.prod(self.shape[1:])
+        rows = max(1, limit // max(1, width * self.step)) * self.step
+        return ((start, min(start + rows, self.count)) for start in range(0, self.count, rows))
 
 
 def tensors_of(architecture: Architecture, weights: Weights, kind: GgufType) -> list[Written]:
@@ -62,7 +66,7 @@ def tensors_of(architecture: Architecture, weights: Weights, kind: GgufType) -> 
         if missing not in names:
             raise UserError(f"the model has no {missing}")
     written = [
-        Written(name, tuple(data.shape), Type.F32, lambda start, stop, d=data: d[start:stop])
+        Written(name, tuple(data.shape), Type.F32, _slicer(data))
         for name, data in architecture.tensors.items()
     ]
     for name, source in names.items():
@@ -84,11 +88,12 @@ def tensors_of(architecture: Architecture, weights: Weights, kind: GgufType) -> 
 
 def own_names(weights: Weights) -> dict[str, str]:
     """Names as a text model has them, to those in the files; what is no part of it is left out."""
-    return {
-        _LANGUAGE.sub("model.", name).removeprefix("language_model."): name
-        for name in weights.tensors
-        if not _LEFT_OUT.search(name)
-    }
+    return {own_name(name): name for name in weights.tensors if not _LEFT_OUT.search(name)}
+
+
+def own_name(name: str) -> str:
+    """A tensor's name as a text model has it: without what a multimodal one puts before."""
+    return _LANGUAGE.sub("model.", name).removeprefix("language_model.")
 
 
 def gguf_name(architecture: Architecture, name: str) -> str:
@@ -115,6 +120,10 @@ def permuted(rows: torch.Tensor, heads: int) -> torch.Tensor:
 def is_permuted(architecture: Architecture, name: str) -> bool:
     """Whether a tensor's rows are."""
     return architecture.permuted and name.split(".")[-2] in ("q_proj", "k_proj")
+
+
+def _slicer(data: torch.Tensor) -> Callable[[int, int], torch.Tensor]:
+    return lambda start, stop: data[start:stop]
 
 
 def _step(architecture: Architecture, name: str) -> int:

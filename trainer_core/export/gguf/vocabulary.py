@@ -60,7 +60,7 @@ def read_vocabulary(folder: Path, config: dict[str, Any], size: int) -> Vocabula
         )
     special = _special(settings, config, names)
     around = _around(data, settings, special, {i: name for name, i in names.items()})
-    common = {
+    common: dict[str, Any] = {
         "special": special,
         "add_bos": around.bos,
         "add_eos": around.eos,

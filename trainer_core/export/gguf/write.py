@@ -1,22 +1,21 @@
 """A model written as GGUF, block by block: neither the model nor its largest tensor is ever in
 memory as a whole."""
 
-import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import gguf
 
 from trainer_core.config.export_section import GgufType
 from trainer_core.errors import UserError
 from trainer_core.export.gguf.architectures import Architecture, architecture_of
-from trainer_core.export.gguf.encoding import FILE_TYPES, encode
-from trainer_core.export.gguf.tensors import EMBEDDINGS, Written, own_names, tensors_of
+from trainer_core.export.gguf.encoding import FILE_TYPES
+from trainer_core.export.gguf.stream import write_tensors
+from trainer_core.export.gguf.tensors import EMBEDDINGS, own_names, tensors_of
+from trainer_core.export.gguf.values import add_values
 from trainer_core.export.gguf.vocabulary import Vocabulary, read_vocabulary
-from trainer_core.export.model import BLOCK, ExportModel, Tell
+from trainer_core.export.model import ExportModel, Tell
 
 # llama.cpp takes the white space after special tokens away where the model's name has this in it,
 # and fails to load other models of that name.
@@ -57,69 +56,6 @@ def gguf_size(model: ExportModel, kind: GgufType) -> int:
     tokenizer = model.tokenizer / "tokenizer.json"
     words = tokenizer.stat().st_size if tokenizer.is_file() else 0
     return padded + words + len((model.template or "").encode()) + 128 * len(tensors)
-
-
-def write_tensors(
-    writer: gguf.GGUFWriter, tensors: list[Written], target: Path, tell: Tell
-) -> None:
-    """Write the metadata that `writer` was given, and the tensors after it; `tell` hears what was
-    read of the model. What it raises, and what the disk does, comes through."""
-    for tensor in tensors:
-        writer.add_tensor_info(
-            tensor.name, tensor.shape, _NO_DTYPE, tensor.size, raw_dtype=tensor.kind
-        )
-    done = 0
-
-    def count(size: int) -> None:
-        nonlocal done
-        done += size
-        tell(done)
-
-    try:
-        writer.write_header_to_file(target)
-        writer.write_kv_data_to_file()
-        writer.write_ti_data_to_file()
-        for tensor in tensors:
-            writer.write_tensor_data(_Stream(tensor, count))
-        for file in writer.fout or []:
-            file.flush()
-            os.fsync(file.fileno())
-    finally:
-        writer.close()
-
-
-# The writer looks at a dtype only where it is not told the type.
-_NO_DTYPE: Any = None
-
-
-@dataclass(frozen=True)
-class _Stream:
-    """A tensor as the writer takes it: something with a size that goes into a file."""
-
-    tensor: Written
-    count: Callable[[int], None]
-
-    @property
-    def nbytes(self) -> int:
-        return self.tensor.size
-
-    def tofile(self, file: BinaryIO) -> None:
-        for start, stop in self.tensor.blocks(BLOCK):
-            file.write(encode(self.tensor.rows(start, stop), self.tensor.kind))
-            self.count((stop - start) * self.tensor.read)
-
-
-def add_values(writer: gguf.GGUFWriter, values: dict[str, Any]) -> None:
-    """Metadata of plain values: whole numbers as 32 bits without sign, others as they are."""
-    for key, value in values.items():
-        if isinstance(value, bool):
-            writer.add_bool(key, value)
-        elif isinstance(value, int):
-            writer.add_uint32(key, value)
-        elif isinstance(value, float):
-            writer.add_float32(key, value)
-        else:
-            writer.add_string(key, value)
 
 
 def _add_model(
