@@ -186,13 +186,16 @@ def _phi3(config: Values) -> Architecture:
         ),
         "attention.sliding_window": window,
     }
-    tensors = {}
+    tensors, notes = {}, _window_note(config, window > 0)
     if rope.kind == "longrope":
         keys |= longrope_keys(rope, int(config["max_position_embeddings"]))
         tensors = longrope_factors(rope, turned)
-    return _architecture(
-        "phi3", config, keys, tensors=tensors, notes=_window_note(config, window > 0)
-    )
+        original = keys["rope.scaling.original_context_length"]
+        notes += (
+            f"with a context of more than {original} tokens llama.cpp takes even short texts for "
+            "long ones: start it with less where that is enough",
+        )
+    return _architecture("phi3", config, keys, tensors=tensors, notes=notes)
 
 
 _FAMILIES: dict[str, Callable[[Values], Architecture]] = {

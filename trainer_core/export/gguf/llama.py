@@ -62,19 +62,38 @@ class LlamaSpeaker:
 
     def logits(self, ids: Sequence[int]) -> Logits:
         """See Speaker."""
-        if not 0 < len(ids) <= self._limit:
+        self._forget()
+        return self._after(ids, 0)
+
+    def answer(self, ids: Sequence[int], count: int) -> list[int]:
+        """See Speaker. What was read once is not read again: it is in the cache."""
+        self._forget()
+        written, asked = list(ids), list(ids)
+        while len(written) < len(ids) + count:
+            logits = self._after(asked, len(written) - len(asked))
+            token = int(logits[-1].argmax())
+            written.append(token)
+            asked = [token]
+            if self._llama.llama_vocab_is_eog(self._vocabulary, token):
+                break
+        return written[len(ids) :]
+
+    def _forget(self) -> None:
+        self._llama.llama_memory_clear(self._llama.llama_get_memory(self._context), True)
+
+    def _after(self, ids: Sequence[int], place: int) -> Logits:
+        """What comes after each of `ids`, which stand from `place` on: [ids, vocabulary]."""
+        if not 0 < place + len(ids) <= self._limit:
             raise ValueError(f"{len(ids)} tokens, where 1 to {self._limit} can be asked about")
-        memory = self._llama.llama_get_memory(self._context)
-        self._llama.llama_memory_clear(memory, True)
         batch = self._llama.llama_batch_init(len(ids), 0, 1)
         try:
             batch.n_tokens = len(ids)
-            for place, token in enumerate(ids):
-                batch.token[place] = token
-                batch.pos[place] = place
-                batch.n_seq_id[place] = 1
-                batch.seq_id[place][0] = 0
-                batch.logits[place] = True
+            for number, token in enumerate(ids):
+                batch.token[number] = token
+                batch.pos[number] = place + number
+                batch.n_seq_id[number] = 1
+                batch.seq_id[number][0] = 0
+                batch.logits[number] = True
             if self._llama.llama_decode(self._context, batch):
                 raise BackpropError("llama.cpp could not run the model")
         finally:

@@ -170,8 +170,8 @@ def _scores(model: dict[str, Any], types: list[int]) -> list[float]:
         order.setdefault("".join(_parts(merge)))
     made = [model["vocab"][token] for token in order if token in model["vocab"]]
     rest = sorted(set(model["vocab"].values()) - set(made))
-    rest = [number for number in rest if types[number] == TokenType.NORMAL]
-    for rank, number in enumerate(made + rest):
+    ranked = [number for number in made + rest if types[number] == TokenType.NORMAL]
+    for rank, number in enumerate(ranked):
         scores[number] = -float(rank)
     for number, kind in enumerate(types):
         if kind in (TokenType.BYTE, TokenType.UNKNOWN):
@@ -272,12 +272,13 @@ def _space(data: dict[str, Any]) -> tuple[bool, list[str]]:
         for step in before.get("pretokenizers") or [before]
         if step.get("type") == "Metaspace"
     ]
-    if "first" in schemes:
-        return True, [
-            "llama.cpp puts a space after special tokens as well, where this tokenizer puts one "
-            "only before the whole text"
-        ]
-    return "always" in schemes, []
+    if not {"first", "always"}.intersection(schemes):
+        return False, []
+    after = " and after special tokens," if "first" in schemes else ","
+    return True, [
+        f"llama.cpp puts a space before texts that begin with one{after} where this tokenizer does "
+        "not: the tokens of such texts differ"
+    ]
 
 
 def _is_byte_level(data: dict[str, Any]) -> bool:
