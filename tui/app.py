@@ -45,6 +45,12 @@ def _data() -> Screen[Any]:
     return DataScreen()
 
 
+def _export() -> Screen[Any]:
+    from tui.screens.export import ExportScreen
+
+    return ExportScreen()
+
+
 def _system() -> Screen[Any]:
     from tui.screens.system import SystemScreen
 
@@ -68,9 +74,7 @@ class BackpropApp(App[None]):
         "config": _config,
         "data": _data,
         "train": _train,
-        "export": lambda: LaterScreen(
-            "export", "Here you will export a model to GGUF, Ollama, merged weights or ONNX."
-        ),
+        "export": _export,
         "try": lambda: LaterScreen("try", "Here you will talk to the model beside its base."),
         "system": _system,
     }
@@ -129,6 +133,11 @@ class BackpropApp(App[None]):
         if folder.config.is_file():
             self.config = self.data
         self.action_go("train")
+
+    def open_export(self, folder: RunFolder) -> None:
+        """Show what can be made of a run on the Export screen."""
+        self.followed = folder
+        self.action_go("export")
 
     def open_data(self, path: str) -> None:
         """Show a data file, or the data of a config (YAML), on the Data screen."""

@@ -26,6 +26,7 @@ class RunsScreen(Screen[None]):
     AUTO_FOCUS = "#table"
     BINDINGS = [
         Binding("o", "open", "Open", key_display="⏎", tooltip="Watch this run, or look at it"),
+        Binding("e", "export", "Export", tooltip="Make GGUF, merged weights or others of this run"),
         Binding("d", "delete", "Delete", tooltip="Delete this run and its folder"),
         Binding("slash", "filter", "Filter", key_display="/", tooltip="Show only some runs"),
         Binding("escape", "close_filter", "All", show=False, tooltip="Show all runs again"),
@@ -120,6 +121,12 @@ class RunsScreen(Screen[None]):
         entry = self._chosen()
         if entry is not None:
             self.app.open_run(entry.folder)  # type: ignore[attr-defined]
+
+    def action_export(self) -> None:
+        """Show what can be made of the run under the cursor."""
+        entry = self._chosen()
+        if entry is not None:
+            self.app.open_export(entry.folder)  # type: ignore[attr-defined]
 
     def action_down(self) -> None:
         """As the arrow."""

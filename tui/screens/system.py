@@ -1,6 +1,5 @@
 """System: this machine, now, and what on it would trouble a run."""
 
-import os
 import time
 
 from rich.text import Text
@@ -16,6 +15,7 @@ from trainer_core.hardware.doctor.examine import examine
 from trainer_core.hardware.doctor.finding import Finding, in_numbers
 from trainer_core.hardware.sample import MachineSample, MachineSampler
 from trainer_core.runs.registry import state_folder
+from tui.copied import copy
 from tui.widgets.finding_list import FindingList
 from tui.widgets.finding_pane import FindingPane
 from tui.widgets.gauges import gauge_lines, short_lines
@@ -159,10 +159,7 @@ class SystemScreen(Screen[None]):
         if finding is None:
             self.notify("There is nothing to copy on this line", timeout=3)
             return
-        words = finding.command or finding.hint or finding.text
-        self.app.copy_to_clipboard(words)
-        way = "\n(through tmux only with set-clipboard on)" if os.environ.get("TMUX") else ""
-        self.notify(f"Copied: {words}{way}", timeout=4, markup=False)
+        copy(self, finding.command or finding.hint or finding.text)
 
     def action_down(self) -> None:
         """As the arrow."""
