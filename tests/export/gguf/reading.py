@@ -21,14 +21,11 @@ def keys(path: Path) -> dict[str, Any]:
     return found
 
 
-def tensors(path: Path) -> dict[str, list[Any]]:
+def tensors(path: Path) -> dict[str, str]:
     """Each tensor's type, shape (fastest dimension first) and hash of its bytes."""
     return {
-        tensor.name: [
-            tensor.tensor_type.name,
-            [int(size) for size in tensor.shape],
-            hashlib.sha256(tensor.data.tobytes()).hexdigest(),
-        ]
+        tensor.name: f"{tensor.tensor_type.name} {'x'.join(str(size) for size in tensor.shape)} "
+        f"{_hash(tensor.data.tobytes())}"
         for tensor in gguf.GGUFReader(path).tensors
     }
 
@@ -36,5 +33,8 @@ def tensors(path: Path) -> dict[str, list[Any]]:
 def _short(value: Any) -> Any:
     if not isinstance(value, list):
         return value
-    text = json.dumps(value, ensure_ascii=True)
-    return [len(value), hashlib.sha256(text.encode()).hexdigest()]
+    return f"{len(value)} of {_hash(json.dumps(value, ensure_ascii=True).encode())}"
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]

@@ -318,7 +318,7 @@ def _expect_windows(config: Values, every: int) -> None:
         for number in range(config["num_hidden_layers"])
     ]
     if (layers is not None and layers != usual) or (layers is None and period != every):
-        raise UserError(f"llama.cpp takes each {every}th layer to attend to all; here others do")
+        raise UserError(f"llama.cpp takes one layer in {every} to attend to all; here others do")
 
 
 def _window_note(config: Values, used: bool = True) -> tuple[str, ...]:

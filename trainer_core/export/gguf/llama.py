@@ -116,6 +116,18 @@ class LlamaSpeaker:
                 return buffer.raw[:size].decode("utf-8", errors="replace")
             room = -size
 
+    def metadata(self, key: str) -> str | None:
+        """What the file says of `key`, as text; None where it says nothing."""
+        room = 1024
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            size = self._llama.llama_model_meta_val_str(self._model, key.encode(), buffer, room)
+            if size < 0:
+                return None
+            if size < room:
+                return buffer.value.decode("utf-8", errors="replace")
+            room = size + 1
+
     def close(self) -> None:
         """See Speaker."""
         if self._context:
