@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import gguf
 import torch
@@ -100,10 +101,8 @@ def gguf_name(architecture: Architecture, name: str) -> str:
     """llama.cpp's name of a tensor. Raises UserError where it has none."""
     projection = name.split(".")[-2] if "." in name else ""
     known = not name.endswith(".bias") or projection in architecture.biases
-    arch = next(key for key, value in gguf.MODEL_ARCH_NAMES.items() if value == architecture.name)
-    found = gguf.get_tensor_name_map(arch, architecture.layers).get_name(
-        name, try_suffixes=(".weight", ".bias")
-    )
+    known_names = _names(architecture.name, architecture.layers)
+    found = known_names.get_name(name, try_suffixes=(".weight", ".bias"))
     if found is None or not known:
         shown = one_line(name, limit=100)
         raise UserError(f"llama.cpp has no place for {shown} in a {architecture.name} model")
@@ -120,6 +119,13 @@ def permuted(rows: torch.Tensor, heads: int) -> torch.Tensor:
 def is_permuted(architecture: Architecture, name: str) -> bool:
     """Whether a tensor's rows are."""
     return architecture.permuted and name.split(".")[-2] in ("q_proj", "k_proj")
+
+
+@cache
+def _names(architecture: str, layers: int) -> gguf.TensorNameMap:
+    """gguf's table of names, which takes longer to make than a tensor of a small model."""
+    arch = next(key for key, value in gguf.MODEL_ARCH_NAMES.items() if value == architecture)
+    return gguf.get_tensor_name_map(arch, layers)
 
 
 def _slicer(data: torch.Tensor) -> Callable[[int, int], torch.Tensor]:
