@@ -25,7 +25,7 @@ llama_folder() {
         llama_flags
         cat requirements/llama.txt requirements/llama-build.txt scripts/llama.cmake
     } | cksum)
-    echo "${XDG_CACHE_HOME:-$HOME/.cache}/backprop/wheels/llama-cpp-python-$version-$(uname -sm | tr ' ' -)-$libc-${sum%% *}"
+    echo "${XDG_CACHE_HOME:-${HOME:-$PWD}/.cache}/backprop/wheels/llama-cpp-python-$version-$(uname -sm | tr ' ' -)-$libc-${sum%% *}"
 }
 
 # Prints the wheel in a folder, if it is there and whole.
@@ -40,6 +40,7 @@ llama_compile() {
     kept=$1
     llama_compiler ||
         die "a C++ compiler is needed to build llama-cpp-python and not found; install one (Debian, Ubuntu: apt install g++) and try again"
+    mkdir -p "$kept" 2>/dev/null && [ -w "$kept" ] || llama_unwritable
     echo "Compiling llama-cpp-python (two minutes on two cores), to be kept in $kept…"
     work=$(mktemp -d) || die "no temporary folder can be made; make room, or name another: make TMPDIR=/path install-export"
     trap 'rm -rf "$work"' EXIT
@@ -49,14 +50,14 @@ llama_compile() {
     pip download --no-deps --no-build-isolation --require-hashes --dest "$work/source" \
         -r requirements/llama.txt || explain
     # pip's own cache would not know one set of flags from another.
-    CMAKE_ARGS="$(llama_flags) -DCMAKE_PROJECT_llama.cpp_INCLUDE=$PWD/scripts/llama.cmake" \
+    CMAKE_ARGS="$(llama_flags) '-DCMAKE_PROJECT_llama.cpp_INCLUDE=$PWD/scripts/llama.cmake'" \
         pip wheel --no-deps --no-build-isolation --no-cache-dir --no-index --wheel-dir "$work/built" \
         --config-settings 'wheel.exclude=include/**;lib/**' "$work"/source/*.tar.gz ||
         llama_explain
     # Whole or not at all: a rename in the folder where it stays.
     wheel=$(cd "$work/built" && echo *.whl)
-    said=$({ mkdir -p "$kept" && cp "$work/built/$wheel" "$kept/.new.$$" && mv "$kept/.new.$$" "$kept/$wheel"; } 2>&1) ||
-        die "$kept cannot be written; make sure that the disk has room and the folder is writable, and try again"
+    { cp "$work/built/$wheel" "$kept/.new.$$" && mv "$kept/.new.$$" "$kept/$wheel"; } 2>/dev/null ||
+        { rm -f "$kept/.new.$$"; llama_unwritable; }
 }
 
 llama_compiler() {
@@ -69,4 +70,8 @@ llama_compiler() {
 llama_explain() {
     ! mentions 'no space left|disk quota' || explain
     die "llama-cpp-python does not compile here; $log has the details"
+}
+
+llama_unwritable() {
+    die "$kept cannot be written; make sure that the disk has room and the folder is writable, or name another with XDG_CACHE_HOME, and try again"
 }

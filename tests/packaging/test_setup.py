@@ -1,13 +1,11 @@
 """What `make install` says where something is missing: one sentence, and the way out."""
 
 import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.packaging.checkouts import ROOT, copy_of_the_checkout, only, program, refusal
 
 # Makes a .venv with itself as the interpreter, whose pip says $SAYS and fails.
 FAILING_PIP = """#!/bin/sh
@@ -21,63 +19,29 @@ esac
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    copy = tmp_path / "checkout"
-    copy.mkdir()
-    for name in ("Makefile", "pyproject.toml"):
-        shutil.copy(ROOT / name, copy / name)
-    for name in ("requirements", "scripts"):
-        shutil.copytree(ROOT / name, copy / name)
-    return copy
-
-
-def program(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
-    path.chmod(0o755)
-    return path
-
-
-def make(checkout: Path, target: str = "install", **environment: str) -> str:
-    # Not what `make test` hands down, should it be what runs us.
-    clean = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    done = subprocess.run(
-        ["make", target],
-        cwd=checkout,
-        env={**clean, **environment},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode != 0
-    sentence, *rest = done.stderr.splitlines()
-    assert sentence.startswith("backprop: ")
-    assert all(line.startswith("make: ***") for line in rest), done.stderr
-    return sentence
+    return copy_of_the_checkout(tmp_path / "checkout")
 
 
 def test_only_an_old_python(checkout: Path, tmp_path: Path) -> None:
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for name in ("make", "sh", "rm", "touch"):
-        found = shutil.which(name)
-        assert found
-        (tools / name).symlink_to(found)
+    tools = only(tmp_path / "bin", "make", "sh", "rm", "touch")
     program(
         tools / "python3",
         '#!/bin/sh\ncase "$1" in --version) echo "Python 3.9.2";; *) exit 1;; esac\n',
     )
-    sentence = make(checkout, PATH=str(tools), PYTHON="")
+    sentence = refusal(checkout, PATH=str(tools), PYTHON="")
     assert "Python 3.11 or newer is needed" in sentence
     assert not (checkout / ".venv").exists()
 
 
 def test_the_python_that_was_named_is_no_python(checkout: Path) -> None:
-    assert "Python 3.11 or newer is needed" in make(checkout, PYTHON="/no such/python")
+    assert "Python 3.11 or newer is needed" in refusal(checkout, PYTHON="/no such/python")
 
 
 def test_no_venv_module(checkout: Path, tmp_path: Path) -> None:
     fake = program(
         tmp_path / "python", '#!/bin/sh\ncase "$2" in *ensurepip*) exit 1;; esac\nexit 0\n'
     )
-    assert "no venv module" in make(checkout, PYTHON=str(fake))
+    assert "no venv module" in refusal(checkout, PYTHON=str(fake))
 
 
 @pytest.mark.parametrize("target", ["install", "install-gpu"])
@@ -94,14 +58,14 @@ def test_no_venv_module(checkout: Path, tmp_path: Path) -> None:
 )
 def test_pip_fails(checkout: Path, tmp_path: Path, target: str, says: str, sentence: str) -> None:
     fake = program(tmp_path / "python", FAILING_PIP)
-    assert sentence in make(checkout, target, PYTHON=str(fake), SAYS=says)
+    assert sentence in refusal(checkout, target, PYTHON=str(fake), SAYS=says)
     assert says in (checkout / ".venv" / "install.log").read_text(encoding="utf-8")
     assert not (checkout / ".venv" / ".cpu").exists()
 
 
 def test_no_network(checkout: Path) -> None:
     closed = "http://127.0.0.1:9/simple"
-    sentence = make(
+    sentence = refusal(
         checkout,
         PIP_INDEX_URL=closed,
         PIP_EXTRA_INDEX_URL=closed,
@@ -115,7 +79,7 @@ def test_no_network(checkout: Path) -> None:
 
 def test_the_locks_pin_all_that_people_name() -> None:
     folder = ROOT / "requirements"
-    for name in ("cpu", "dev", "gpu"):
+    for name in ("cpu", "dev", "export", "gpu", "llama", "llama-build"):
         wanted = {
             line.lower().replace("_", "-")
             for source in ({name, "cpu"} if name == "gpu" else {name})

@@ -127,17 +127,26 @@ def ours(tmp_path: Path) -> None:
     install(tmp_path, "textual", "8.2.8")
 
 
-def test_extras_are_told_with_what_they_would_add(tmp_path: Path) -> None:
+def test_extras_are_told_with_what_they_would_add(tmp_path: Path, locks: Path) -> None:
     ours(tmp_path)
     install(tmp_path, "GGUF", "0.19.0")
-    export, web = extras.look(machine(tmp_path, {}))
+    export, web = extras.look(machine(tmp_path, {}), locks)
     assert (export.level, web.level) == ("note", "note")
     assert "without llama-cpp-python" in export.text
     assert "gguf, llama-cpp-python" in export.hint
-    assert export.command == "pip install 'backprop-tui[export]'"
+    assert export.command == "CMAKE_ARGS=-DGGML_NATIVE=OFF pip install 'backprop-tui[export]'"
+    assert web.command == "pip install 'backprop-tui[web]'"
     assert "not installed" in web.text
     install(tmp_path, "textual_serve", "1.1.3")
-    assert list(extras.look(machine(tmp_path, {})))[1].level == "ok"
+    assert list(extras.look(machine(tmp_path, {}), locks))[1].level == "ok"
+
+
+def test_in_a_checkout_make_installs_what_it_pins(tmp_path: Path, locks: Path) -> None:
+    (tmp_path / "Makefile").touch()
+    ours(tmp_path)
+    export, web = extras.look(machine(tmp_path, {}), locks)
+    assert export.command == "make install-export"
+    assert web.command == "pip install 'backprop-tui[web]'"
 
 
 def test_what_backprop_itself_needs_is_a_problem_if_it_is_another(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """What this installation of backprop can do: its own requirements, and its extras."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from trainer_core.hardware.doctor.finding import Finding, note, ok, problem
+from trainer_core.hardware.doctor.locks import lock_folder
 from trainer_core.hardware.doctor.surroundings import Surroundings
 
 AREA = "extras"
@@ -14,8 +16,8 @@ OURS = "backprop-tui"
 PURPOSES = {
     "train": "training with transformers and PEFT",
     "unsloth": "training with Unsloth, faster and in less memory",
-    "export": "GGUF files for llama.cpp and Ollama",
-    "onnx": "ONNX models",
+    "export": "K-quants, and the check of GGUF files, with llama.cpp",
+    "onnx": "ONNX models, and their check",
     "tracking": "TensorBoard, W&B, Trackio and MLflow",
     "web": "the dashboard in a browser",
 }
@@ -25,12 +27,19 @@ NOT_SHOWN = {"standard", "full", "dev"}
 REMARKS = {
     "train": " On a machine without a GPU, `make install` in a checkout is smaller.",
     "unsloth": " On a machine without a GPU, take `make install` in a checkout.",
-    "export": " llama-cpp-python is compiled, which takes some minutes.",
+    "export": " llama-cpp-python is compiled, which takes some minutes and a C++ compiler.",
 }
+# What a checkout installs pinned.
+TARGETS = {"export": "install-export", "onnx": "install-export"}
+# Without this, llama.cpp is built for all that the CPU can do; with AMX among it, quantised models
+# crash.
+SETTINGS = {"export": "CMAKE_ARGS=-DGGML_NATIVE=OFF "}
 
 
-def look(place: Surroundings) -> Iterator[Finding]:
-    """What backprop itself needs, then each extra."""
+def look(place: Surroundings, folder: Path | None = None) -> Iterator[Finding]:
+    """What backprop itself needs, then each extra. `folder` has the locks (those of this
+    installation if None), in a checkout or not."""
+    checkout = ((folder or lock_folder()).parent / "Makefile").is_file()
     if OURS not in place.packages:
         yield note(
             AREA,
@@ -50,7 +59,7 @@ def look(place: Surroundings) -> Iterator[Finding]:
         )
     for extra in extras(place):
         if extra not in NOT_SHOWN:
-            yield _extra(place, extra)
+            yield _extra(place, extra, checkout)
 
 
 def extras(place: Surroundings) -> list[str]:
@@ -74,7 +83,7 @@ def missing(place: Surroundings, extra: str) -> list[str]:
     return [name for name in wanted if canonicalize_name(name) not in place.versions]
 
 
-def _extra(place: Surroundings, extra: str) -> Finding:
+def _extra(place: Surroundings, extra: str, checkout: bool) -> Finding:
     lacking, purpose = missing(place, extra), PURPOSES.get(extra, "")
     title = f"{extra}: {purpose}" if purpose else extra
     if not lacking:
@@ -85,7 +94,9 @@ def _extra(place: Surroundings, extra: str) -> Finding:
         AREA,
         f"{title}; {state}.",
         f"It adds {', '.join(adds)}.{REMARKS.get(extra, '')}",
-        f"pip install '{OURS}[{extra}]'",
+        f"make {TARGETS[extra]}"
+        if checkout and extra in TARGETS
+        else f"{SETTINGS.get(extra, '')}pip install '{OURS}[{extra}]'",
     )
 
 
