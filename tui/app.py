@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from textual.app import App
 from textual.binding import Binding
@@ -58,7 +58,7 @@ def _system() -> Screen[Any]:
 
 
 class BackpropApp(App[None]):
-    """The dashboard. With `open_run` it starts on the Train screen of that run; `fps` bounds how
+    """The dashboard. With `open_run` it starts on that run, on its Train screen or its Export screen; `fps` bounds how
     often a second anything is redrawn."""
 
     TITLE = "backprop"
@@ -91,7 +91,12 @@ class BackpropApp(App[None]):
     ]
 
     def __init__(
-        self, open_run: RunFolder | None = None, fps: int = 10, data: str = "", config: str = ""
+        self,
+        open_run: RunFolder | None = None,
+        fps: int = 10,
+        data: str = "",
+        config: str = "",
+        page: Literal["train", "export"] = "train",
     ) -> None:
         super().__init__()
         self.fps = fps
@@ -102,6 +107,7 @@ class BackpropApp(App[None]):
         self.config = config
         # Asks about what would be lost, from any screen; whether it did. The Config screen sets it.
         self.ask_first: Callable[[], bool] = lambda: False
+        self._first = page
         self._page = "runs"
         self._mine: list[str] = []
         self._kept_theme = ""
@@ -116,7 +122,8 @@ class BackpropApp(App[None]):
         self._exit_with_the_terminal()
         self.push_screen("runs")
         if self.followed is not None:
-            self.open_run(self.followed)
+            opened = self.open_export if self._first == "export" else self.open_run
+            opened(self.followed)
         elif self.config:
             self.open_config(self.config)
         elif self.data:
@@ -212,11 +219,16 @@ class BackpropApp(App[None]):
 
 
 def run_app(
-    open_run: RunFolder | None = None, fps: int = 10, data: str = "", config: str = ""
+    open_run: RunFolder | None = None,
+    fps: int = 10,
+    data: str = "",
+    config: str = "",
+    page: Literal["train", "export"] = "train",
 ) -> int:
-    """Show the dashboard until it is closed, on a run, on `data` (YAML or a data file) or on a
-    config to edit if one is given; returns its exit status."""
+    """Show the dashboard until it is closed, on a run (its Train screen, or another `page` of it),
+    on `data` (YAML or a data file) or on a config to edit if one is given; returns its exit
+    status."""
     os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
-    app = BackpropApp(open_run, fps, data, config)
+    app = BackpropApp(open_run, fps, data, config, page)
     app.run()
     return app.return_code or 0

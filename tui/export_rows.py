@@ -77,7 +77,8 @@ def _format_rows(session: ExportSession, unfolded: bool) -> list[ExportRow]:
     shown = [k for k in kinds if unfolded or k in USUAL or f"gguf {k}" in session.chosen]
     more = len(kinds) - len(USUAL)
     words = "hides them again" if unfolded else f"{more} more types of GGUF"
-    fold = ExportRow("more", "▾ fewer" if unfolded else "▸ more", Text(f"⏎ {words}"))
+    label, details = "▾ fewer" if unfolded else "▸ more", Text("more types of GGUF")
+    fold = ExportRow("more", label, Text(f"⏎ {words}"), details=details)
     rows = [_format_row(session, name) for name in ("adapter", "adapter-gguf", "merged")]
     rows += [_format_row(session, f"gguf {kind}") for kind in shown]
     return [*rows, fold, _format_row(session, "onnx")]
@@ -103,10 +104,10 @@ def _format_row(session: ExportSession, what: str) -> ExportRow:
 def _setting_row(session: ExportSession, name: str) -> ExportRow:
     value = session.value(name)
     words = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value or "–")
-    shown = Text(one_line(words, limit=80), "" if name in session.values else "dim")
+    shown = Text().append(one_line(words, limit=80), "" if name in session.values else "dim")
     field = field_of(name)
     about = field.doc.description if field is not None else OF_THE_REQUEST[name]
-    details = Text(name, "bold").append(f"  {about}")
+    details = Text().append(name, "bold").append(f"  {about}")
     if field is not None and field.choices and not isinstance(value, bool):
         details.append(f"\n⏎ goes through {', '.join(field.choices)}.")
     if name == "ollama" and value is not None:
@@ -119,10 +120,10 @@ def _setting_row(session: ExportSession, name: str) -> ExportRow:
 
 
 def _past_row(past: PastExport) -> ExportRow:
-    value = state_text(past.state)
+    value = Text().append_text(state_text(past.state))
     value.append(f"  {age(time.time() - past.status.created)}", "dim")
     value.append(f"  {asked_words(past.asked)}")
-    details = Text(f"exports/{past.number}", "bold").append("  ⏎ looks at it\n")
+    details = Text().append(f"exports/{past.number}", "bold").append("  ⏎ looks at it\n")
     details.append(one_line(past.status.message) or str(past.folder.path))
     return ExportRow(f"export {past.number}", f"exports/{past.number}", value, details=details)
 

@@ -27,6 +27,8 @@ from trainer_core.text import one_line, size
 from tui.export_found import MODULES, Found
 
 GGUF_TYPES: tuple[GgufType, ...] = get_args(GgufType)
+# Everything that can be chosen, in its order.
+CHOICES = ("adapter", "adapter-gguf", "merged", *(f"gguf {kind}" for kind in GGUF_TYPES), "onnx")
 OLLAMA = "127.0.0.1:11434"
 # The settings of the config's section, beside its formats; a request has some more.
 SECTION = ("dtype", "onnx_precision", "check", "base", "dequantize", "ollama", "push")
@@ -65,7 +67,7 @@ class ExportSession:
         elif why_not:
             raise UserError(f"{what} cannot be written: {why_not}", hint=self.way_out(what))
         else:
-            self.chosen.append(what)
+            self.chosen = sorted([*self.chosen, what], key=CHOICES.index)
 
     def value(self, name: str) -> Any:
         """A setting as it is now."""

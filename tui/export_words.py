@@ -92,7 +92,7 @@ def sum_text(session: ExportSession) -> Text:
 def format_details(
     session: ExportSession, what: str, about: str, why_not: str, one: SizeEstimate | None
 ) -> Text:
-    text = Text(what, "bold").append(f"  {about}\n")
+    text = Text().append(what, "bold").append(f"  {about}\n")
     if why_not:
         text.append(f"✖ {why_not}\n", "red")
         if session.check_is_in_the_way(what):
@@ -167,14 +167,14 @@ def ending_text(view: ExportView, state: str, folder: RunFolder) -> Text:
     """How an export ended, and what to do; nothing while it goes on."""
     outcome = view.outcome
     if isinstance(outcome, Failed):
-        text = Text("✖ failed: ", "red")
+        text = Text().append("✖ failed: ", "bold red")
         return text.append(clean(f"{outcome.message.rstrip('.')}. {outcome.hint}".strip()))
     if outcome is None:
         died = state == "died"
         log = one_line(str(folder.worker_log))
         return Text(f"✖ died without a word; its output is in {log}" if died else "", "red")
     symbol = "✔" if outcome.outcome == "finished" else "■"
-    text = Text(f"{symbol} {outcome.outcome} after {duration(outcome.elapsed)}", "bold")
+    text = Text().append(f"{symbol} {outcome.outcome} after {duration(outcome.elapsed)}", "bold")
     text.append(f": {clean(outcome.message)}" if outcome.message else "")
     return text.append(f"  Saved: {clean(outcome.saved)}" if outcome.saved else "")
 
@@ -183,8 +183,8 @@ def run_choices(entries: Mapping[str, RunEntry]) -> list[Choice]:
     """Each run with how it stands."""
     choices = []
     for key, entry in entries.items():
-        line = Text(f"{one_line(entry.id, limit=44):<44} ", "bold", no_wrap=True)
-        line = Text(no_wrap=True, overflow="ellipsis").append_text(line)
+        line = Text(no_wrap=True, overflow="ellipsis")
+        line.append(f"{one_line(entry.id, limit=44):<44} ", "bold")
         line.append_text(state_text(entry.state))
         line.append(f"  {age(time.time() - entry.status.created)}", "dim")
         details = Text(f"{one_line(entry.status.model)}\n{one_line(str(entry.folder.path))}")

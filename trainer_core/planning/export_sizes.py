@@ -76,7 +76,8 @@ def material(trained: Path, model: ModelFacts | None, base: Path | None = None) 
 
     Raises UserError for a folder that is broken.
     """
-    files = sum(_size(trained / name) for name in _TOKENIZER)
+    home = trained if base is None or (trained / _TOKENIZER[0]).is_file() else base
+    files = sum(_size(home / name) for name in _TOKENIZER)
     if not (trained / "adapter_config.json").is_file():
         # A checkpoint holds the optimizer's numbers beside the model's.
         count = sum(_numbers(path) for path in trained.glob("model*.safetensors"))

@@ -49,6 +49,7 @@ ONLY_IN = {
     "place": "form",
     "new": "job",
     "stop": "job",
+    "scroll": "job",
 }
 
 
@@ -75,8 +76,8 @@ class ExportScreen(ExportJob):
         Binding("k", "move(-1)", show=False, tooltip="One line up"),
         Binding("g", "end(-1)", show=False, tooltip="To the first line"),
         Binding("G", "end(1)", show=False, tooltip="To the last line"),
-        Binding("J", "scroll(1)", show=False, tooltip="The longer text: further down"),
-        Binding("K", "scroll(-1)", show=False, tooltip="The longer text: further up"),
+        Binding("J", "scroll(1)", "Scroll", key_display="J/K", tooltip="The check, further down"),
+        Binding("K", "scroll(-1)", show=False, tooltip="The check, further up"),
         Binding("escape", "leave_view", show=False, tooltip="Back to the form, then to Runs"),
     ]
 
@@ -192,7 +193,6 @@ class ExportScreen(ExportJob):
         if self.query_one(WrittenList).show(self.view.written):
             self._show_written()
         self.set_class(bool(self.view.written), "-written")
-        self.set_class(self.view.outcome is not None, "-ended")
         outcome = self.view.outcome
         if outcome is not None and not self._told_end:
             self._told_end = True
@@ -208,13 +208,7 @@ class ExportScreen(ExportJob):
         one = self.query_one(WrittenList).chosen
         self._copied = 0
         self.query_one(WrittenPane).show_written(one)
-        self._show_next()
-
-    def _show_next(self) -> None:
-        one, following = self.query_one(WrittenList).chosen, self.query_one("#next", Static)
-        commands = one.commands if one is not None else []
-        self._say("#next", command_text(commands, following.size.width - 1))
-        following.display = bool(commands)
+        self._say("#next", command_text(one.commands if one is not None else []))
 
     def _say(self, selector: str, words: Text) -> None:
         """Update a line, if it says something else now; it is there while it says something."""
@@ -227,7 +221,6 @@ class ExportScreen(ExportJob):
     def on_resize(self) -> None:
         """Paint for the new width, once it is known."""
         self.call_after_refresh(self._paint)
-        self.call_after_refresh(self._show_next)
 
     # --- views -----------------------------------------------------------------------------------
 
@@ -269,9 +262,11 @@ class ExportScreen(ExportJob):
         self._look()
 
     def action_leave_view(self) -> None:
-        """Close what is open: the question, the job, then the screen."""
+        """Back by one: from the question, the check, the job, then the screen."""
         if self._asking:
             self._close_line()
+        elif isinstance(self.focused, WrittenPane):
+            self.set_focus(self.query_one(WrittenList))
         elif self._mode == "job":
             self.action_new()
         else:
@@ -412,9 +407,8 @@ class ExportScreen(ExportJob):
         (self._list.action_last if which > 0 else self._list.action_first)()
 
     def action_scroll(self, by: int) -> None:
-        """Scroll the text that goes with the line under the cursor."""
-        name = "#about" if self._mode == "form" else "#check"
-        self.query_one(name).scroll_relative(y=3 * by, animate=False)
+        """Scroll the check of what is under the cursor."""
+        self.query_one(WrittenPane).scroll_relative(y=3 * by, animate=False)
 
     def action_copy(self) -> None:
         """Copy a command: of what was written, each in turn; in the form, what adds what lacks."""

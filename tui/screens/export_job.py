@@ -92,6 +92,11 @@ class ExportJob(Screen[None]):
         return changed
 
     @property
+    def is_followed_live(self) -> bool:
+        """Whether the job hears what is asked of it."""
+        return self._client is not None and self._client.connected
+
+    @property
     def state(self) -> str:
         """Of the job, from its events, which are newer than status.json; else from the lock."""
         outcome = self.view.outcome

@@ -29,11 +29,14 @@ class ExportProgress(Static):
         if text.plain != self._said:
             self._said = text.plain
             self.update(text)
+            self.display = bool(text)
 
 
 def progress_text(view: ExportView, width: int, most: int, now: float) -> Text:
-    """The last `most` stages, the bar, and the warnings."""
-    lines = [_stage_line(one, width, now) for one in view.stages[-most:]]
+    """The last `most` stages, the bar, and the warnings; of an export that has ended the stages are
+    left out where there is little room."""
+    stages = view.stages[-most:] if view.outcome is None or most > FEW else []
+    lines = [_stage_line(one, width, now) for one in stages]
     stage = view.stage
     if stage is not None and stage.progress is not None:
         lines.append(bar_line(stage.progress, now - stage.since, width))
@@ -46,23 +49,21 @@ def progress_text(view: ExportView, width: int, most: int, now: float) -> Text:
 
 
 def bar_line(progress: Progress, seconds: float, width: int) -> Text:
-    """`████░░░░  48 %  1.9 GiB of 3.9 GiB, 120.0 MiB a second, 17 s left`."""
-    total, done = progress.total or 0, progress.done
+    """`████░░░░  48%  1.9 GiB of 3.9 GiB, 120.0 MiB a second, 17 s left`."""
+    total, done, unit = progress.total or 0, progress.done, progress.unit
     rate = progress.rate or (done / seconds if seconds > 0 else 0.0)
+    words = _amount(done, unit) + (f" of {_amount(total, unit)}" if total else "")
+    words += "" if unit == "bytes" else f" {one_line(unit, limit=20)}"
+    words += f", {_rate(rate, unit)} a second" if rate else ""
+    words += f", {duration((total - done) / rate)} left" if rate and total > done else ""
     line = Text("  ", no_wrap=True, overflow="ellipsis")
     if total:
         share = min(1.0, max(0.0, done / total))
-        length = max(6, min(BAR, width - 56))
+        length = max(6, min(BAR, width - len(words) - 10))
         filled = round(share * length)
         line.append("█" * filled, "green").append("░" * (length - filled), "dim")
         line.append(f" {share:4.0%}  ", "bold")
-    line.append(_amount(done, progress.unit))
-    line.append(f" of {_amount(total, progress.unit)}" if total else "")
-    line.append("" if progress.unit == "bytes" else f" {one_line(progress.unit, limit=20)}")
-    if rate:
-        line.append(f", {_rate(rate, progress.unit)} a second")
-        line.append(f", {duration((total - done) / rate)} left" if total > done else "")
-    return line
+    return line.append(words)
 
 
 def _stage_line(one: StageSeen, width: int, now: float) -> Text:

@@ -11,8 +11,9 @@ from tui.widgets.wrapped import wrapped
 
 FORMAT = 13
 NUMBER = 11
+LIMIT = 13
 # The columns of the check's table, but for the name of what was measured.
-NAME = 34
+NAME = 60
 INDENT = "  "
 
 
@@ -75,14 +76,10 @@ def check_words(check: Check) -> Text:
     return Text(f"✖ Run in {runtime}, it differs: {why}.", "red")
 
 
-def command_text(commands: list[str], width: int) -> Text:
+def command_text(commands: list[str]) -> Text:
     """What to do next, a command a line."""
-    text = Text()
-    for command in commands:
-        line = Text.assemble(("$ ", "dim"), (one_line(command), "bold"))
-        line.truncate(max(1, width), overflow="ellipsis")
-        text.append("\n" if text else "").append_text(line)
-    return text
+    lines = (Text.assemble(("$ ", "dim"), (one_line(command), "bold")) for command in commands)
+    return Text("\n").join(lines)
 
 
 def _written_line(one: Exported) -> Text:
@@ -94,7 +91,7 @@ def _written_line(one: Exported) -> Text:
         words = f"check passed, {passed} of {len(check.measures)}"
     if check is not None and not check.passed:
         sign, style, words = "✖", "red", "check FAILED"
-    line = Text(f"{sign} ", style, no_wrap=True, overflow="ellipsis")
+    line = Text(no_wrap=True, overflow="ellipsis").append(f"{sign} ", style)
     line.append(f"{one_line(one.format, limit=FORMAT):<{FORMAT}} ", "bold")
     line.append(f"{words:<22}", style)
     line.append(f"{size(one.size):>10} {duration(one.seconds):>9}  ")
@@ -115,11 +112,12 @@ def _measure_line(measure: Measure, width: int) -> Text:
 
 
 def _table_line(sign: str, name: str, value: str, limit: str, width: int, style: str) -> Text:
-    line = Text(f"{sign:<2}", style, end="", no_wrap=True)
-    room = max(1, min(NAME, width - 2 - 2 * NUMBER))
-    label = Text(f"{name:<{room}}", "dim" if not sign else "")
+    line = Text(end="", no_wrap=True).append(f"{sign:<2}", style)
+    room = max(1, min(NAME, width - 2 - NUMBER - LIMIT))
+    label = Text(f"{name:<{room}}")
     label.truncate(room, overflow="ellipsis")
-    line.append_text(label).append(f"{value:>{NUMBER}}", style).append(f"{limit:>{NUMBER + 2}}")
+    line.append(label.plain, "" if sign else style)
+    line.append(f"{value:>{NUMBER}}", style).append(f"{limit:>{LIMIT}}", "" if sign else style)
     line.truncate(max(0, width), overflow="ellipsis")
     return line
 
