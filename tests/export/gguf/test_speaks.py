@@ -48,14 +48,13 @@ def test_tokens_are_those_of_the_tokenizer(name, tiny, tiny_gguf):
 def test_a_real_model_goes_on_with_a_story_in_the_same_words(shared, tmp_path):
     folder = shared / "models" / "stories260K"
     write_gguf(opened(folder), tmp_path / "s.gguf", "f32", lambda _: None)
-    with LlamaSpeaker(tmp_path / "s.gguf", context=128) as speaker:
-        ids = [1, *speaker.tokens("Once upon a time, there was a little girl")]
-        start = len(ids)
-        for _ in range(40):
-            ids.append(int(speaker.logits(ids)[-1].argmax()))
-        story = speaker.text(ids[start:])
-    greedy = logits_of(folder, ids).argmax(axis=1)
-    assert ids[start:] == greedy[start - 1 : -1].tolist()
+    with LlamaSpeaker(tmp_path / "s.gguf", context=160) as speaker:
+        prompt = [1, *speaker.tokens("Once upon a time, there was a little girl")]
+        answer = speaker.answer(prompt, 100)
+        story = speaker.text(answer)
+    greedy = logits_of(folder, prompt + answer).argmax(axis=1)
+    assert len(answer) == 100
+    assert answer == greedy[len(prompt) - 1 : -1].tolist()
     assert "She loved to play" in story
 
 
@@ -63,10 +62,20 @@ def test_the_demo_model_keeps_its_template(demo, tmp_path):
     template = (demo / "base" / "chat_template.jinja").read_text(encoding="utf-8")
     notes = write_gguf(opened(demo / "base", template), tmp_path / "d.gguf", "f16", lambda _: None)
     assert notes == []
-    with LlamaSpeaker(tmp_path / "d.gguf", context=64) as speaker:
+    with LlamaSpeaker(tmp_path / "d.gguf", context=128) as speaker:
         assert speaker.metadata("tokenizer.chat_template") == template
         assert speaker.metadata("general.architecture") == "llama"
         assert speaker.metadata("no.such.key") is None
+        answer = speaker.answer(speaker.tokens("Once upon a time, there was a little girl."), 40)
+    # It ends by itself, with the token that ends a turn.
+    assert answer.index(2) == len(answer) - 1
+
+
+def test_more_tokens_than_it_remembers_are_refused(tiny_gguf):
+    with LlamaSpeaker(tiny_gguf("mistral", "f16"), context=256) as speaker:
+        assert speaker.logits([1] * 256).shape == (256, 480)
+        with pytest.raises(ValueError, match="at most 256"):
+            speaker.logits([1] * 257)
 
 
 def test_nothing_of_llama_cpp_reaches_the_terminal(tiny_gguf, capfd, tmp_path):

@@ -4,12 +4,17 @@ import ctypes
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from trainer_core.errors import BackpropError
 from trainer_core.export.gguf.library import complaint, require_llama_cpp
 from trainer_core.export.speaker import Logits
+
+# Tokens that are computed together; the memory for what is expected after each grows with it.
+_TOGETHER = 128
+_MOST_THREADS = 16
 
 
 class LlamaSpeaker:
@@ -22,29 +27,22 @@ class LlamaSpeaker:
     runtime = "llama.cpp"
 
     def __init__(
-        self, path: Path, lora: Path | None = None, context: int = 2048, threads: int | None = None
+        self, path: Path, lora: Path | None = None, context: int = 1024, threads: int | None = None
     ) -> None:
-        self._llama = _llama = require_llama_cpp()
+        self._llama = llama = require_llama_cpp()
         self._model = self._context = None
-        model_params = _llama.llama_model_default_params()
-        model_params.n_gpu_layers = 0
-        self._model = _llama.llama_model_load_from_file(os.fsencode(path), model_params)
+        params = llama.llama_model_default_params()
+        params.n_gpu_layers = 0
+        self._model = llama.llama_model_load_from_file(os.fsencode(path), params)
         if not self._model:
             raise BackpropError(f"llama.cpp cannot load {path}: {complaint()}")
-        params = _llama.llama_context_default_params()
-        params.n_ctx = params.n_batch = params.n_ubatch = context
-        params.n_seq_max = 1
-        params.type_k = params.type_v = _llama.GGML_TYPE_F32
-        params.flash_attn_type = _llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        if threads:
-            params.n_threads = params.n_threads_batch = threads
-        self._context = _llama.llama_init_from_model(self._model, params)
+        self._limit = context
+        self._context = llama.llama_init_from_model(self._model, self._params(threads))
         if not self._context:
             self.close()
-            raise BackpropError(f"llama.cpp has no memory for {context} tokens of {path}")
-        self._limit = context
-        self._vocabulary = _llama.llama_model_get_vocab(self._model)
-        self._size = int(_llama.llama_vocab_n_tokens(self._vocabulary))
+            raise BackpropError(f"llama.cpp cannot run {path} on {context} tokens: {complaint()}")
+        self._vocabulary = llama.llama_model_get_vocab(self._model)
+        self._size = int(llama.llama_vocab_n_tokens(self._vocabulary))
         if lora is not None:
             self._add(lora)
 
@@ -63,45 +61,21 @@ class LlamaSpeaker:
     def logits(self, ids: Sequence[int]) -> Logits:
         """See Speaker."""
         self._forget()
-        return self._after(ids, 0)
+        return self._read(ids, 0, every=True)
 
     def answer(self, ids: Sequence[int], count: int) -> list[int]:
-        """See Speaker. What was read once is not read again: it is in the cache."""
+        """See Speaker."""
         self._forget()
-        written, asked = list(ids), list(ids)
-        while len(written) < len(ids) + count:
-            logits = self._after(asked, len(written) - len(asked))
-            token = int(logits[-1].argmax())
-            written.append(token)
-            asked = [token]
+        said: list[int] = []
+        new = ids
+        while len(said) < count:
+            place = len(ids) + len(said) - len(new)
+            token = int(self._read(new, place, every=False)[-1].argmax())
+            said.append(token)
             if self._llama.llama_vocab_is_eog(self._vocabulary, token):
                 break
-        return written[len(ids) :]
-
-    def _forget(self) -> None:
-        self._llama.llama_memory_clear(self._llama.llama_get_memory(self._context), True)
-
-    def _after(self, ids: Sequence[int], place: int) -> Logits:
-        """What comes after each of `ids`, which stand from `place` on: [ids, vocabulary]."""
-        if not 0 < place + len(ids) <= self._limit:
-            raise ValueError(f"{len(ids)} tokens, where 1 to {self._limit} can be asked about")
-        batch = self._llama.llama_batch_init(len(ids), 0, 1)
-        try:
-            batch.n_tokens = len(ids)
-            for number, token in enumerate(ids):
-                batch.token[number] = token
-                batch.pos[number] = place + number
-                batch.n_seq_id[number] = 1
-                batch.seq_id[number][0] = 0
-                batch.logits[number] = True
-            if self._llama.llama_decode(self._context, batch):
-                raise BackpropError("llama.cpp could not run the model")
-        finally:
-            self._llama.llama_batch_free(batch)
-        found = self._llama.llama_get_logits(self._context)
-        return np.ctypeslib.as_array(found, shape=(len(ids), self._size)).astype(
-            np.float32, copy=True
-        )
+            new = [token]
+        return said
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of `ids`, special tokens left out."""
@@ -141,6 +115,44 @@ class LlamaSpeaker:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _params(self, threads: int | None) -> Any:
+        params = self._llama.llama_context_default_params()
+        params.n_ctx = params.n_batch = self._limit
+        params.n_ubatch = min(self._limit, _TOGETHER)
+        params.n_seq_max = 1
+        params.n_threads = threads or min(_MOST_THREADS, os.cpu_count() or 1)
+        params.n_threads_batch = params.n_threads
+        params.type_k = params.type_v = self._llama.GGML_TYPE_F32
+        params.flash_attn_type = self._llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        return params
+
+    def _forget(self) -> None:
+        self._llama.llama_memory_clear(self._llama.llama_get_memory(self._context), True)
+
+    def _read(self, ids: Sequence[int], place: int, *, every: bool) -> Logits:
+        """Go on with `ids` at `place`. What is expected after each of them, or after the last:
+        [ids or 1, vocabulary]."""
+        if not 0 < len(ids) <= self._limit - place:
+            raise ValueError(
+                f"{place + len(ids)} tokens, where at most {self._limit} are remembered"
+            )
+        batch = self._llama.llama_batch_init(len(ids), 0, 1)
+        try:
+            batch.n_tokens = len(ids)
+            for number, token in enumerate(ids):
+                batch.token[number] = token
+                batch.pos[number] = place + number
+                batch.n_seq_id[number] = 1
+                batch.seq_id[number][0] = 0
+                batch.logits[number] = every or number == len(ids) - 1
+            if self._llama.llama_decode(self._context, batch):
+                raise BackpropError(f"llama.cpp could not run the model: {complaint()}")
+        finally:
+            self._llama.llama_batch_free(batch)
+        found = self._llama.llama_get_logits(self._context)
+        shape = (len(ids) if every else 1, self._size)
+        return np.ctypeslib.as_array(found, shape=shape).astype(np.float32, copy=True)
 
     def _add(self, lora: Path) -> None:
         adapter = self._llama.llama_adapter_lora_init(self._model, os.fsencode(lora))

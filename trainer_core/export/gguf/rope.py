@@ -89,7 +89,7 @@ def longrope_keys(rope: Rope, longest: int) -> Values:
     Source: LongRoPE, arXiv 2402.13753; the attention's scale as Phi-3 has it.
     """
     original = int(rope.values["original_max_position_embeddings"])
-    scale = longest / original
+    scale = float(rope.values.get("factor") or longest / original)
     attention = math.sqrt(1 + math.log(scale) / math.log(original)) if scale > 1 else 1.0
     own = rope.values.get("attention_factor")
     return {"rope.scaling.attn_factor": attention if own is None else float(own)}

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import gguf
+import torch
 
 from trainer_core.export.gguf.encoding import Bytes, encode
 from trainer_core.export.gguf.tensors import Written
-from trainer_core.export.model import BLOCK, Tell
+from trainer_core.export.model import Tell
 
-# Blocks at once; each is BLOCK bytes of numbers in 32 bits, and several times that while quantised.
+# Bytes of numbers in 32 bits that are worked on at once: larger ones are slower, as they leave the
+# processor's cache, and take memory (several times this while quantised, and for each block ahead).
+BLOCK = 4 << 20
 _AHEAD = 4
 # The writer looks at a dtype only where it is not told the type.
 _NO_DTYPE: Any = None
@@ -31,7 +34,10 @@ def write_tensors(
         writer.add_tensor_info(
             tensor.name, tensor.shape, _NO_DTYPE, tensor.size, raw_dtype=tensor.kind
         )
-    pool = ThreadPoolExecutor(min(_AHEAD, os.cpu_count() or 1))
+    # One thread a block: torch's own would only wait for each other.
+    threads = torch.get_num_threads()
+    workers = min(_AHEAD, os.cpu_count() or 1)
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     try:
         writer.write_header_to_file(target)
         writer.write_kv_data_to_file()
@@ -44,6 +50,7 @@ def write_tensors(
             os.fsync(file.fileno())
     finally:
         pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
         writer.close()
 
 
