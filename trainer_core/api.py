@@ -17,15 +17,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from trainer_core.config.export_section import ExportRequest
 from trainer_core.config.load import LoadedConfig, dump_config, load_config
 from trainer_core.errors import BackpropError, UserError
 from trainer_core.runs.control import Control
-from trainer_core.runs.events import Event, Failed, Finished
+from trainer_core.runs.events import Event, Exported, Failed, Finished
 from trainer_core.runs.folder import RunFolder, run_name
 from trainer_core.runs.recorder import Recorder, last_number
 from trainer_core.runs.registry import new_run
 from trainer_core.runs.status import new_status, take_lock
+from trainer_core.worker.following import wait_for_end
 from trainer_core.worker.job import perform
+from trainer_core.worker.launching import launch_export
 from trainer_core.worker.protocol import Ask, Command
 from trainer_core.worker.server import RunServer
 from trainer_core.worker.status_keeper import StatusKeeper
@@ -61,6 +64,15 @@ class TrainResult:
     last_loss: float | None
     best_eval_loss: float | None
     seconds: float
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What an export wrote: `files` with the check of each, in `folder`; `commands` come next."""
+
+    folder: Path
+    files: list[Exported]
+    commands: list[str]
 
 
 class Trainer:
@@ -108,9 +120,7 @@ class Trainer:
         place = Path(named) if named is not None else None
         run_id, folder = new_run(name, place, dump_config(loaded))
         ended = _run_here(run_id, folder, loaded, on_event or (lambda _: None))
-        if isinstance(ended, Failed):
-            error = UserError if ended.cause == "user" else BackpropError
-            raise error(ended.message, hint=ended.hint)
+        ended = _succeeded(ended)
         saved = Path(ended.saved) if ended.saved else folder.trained(loaded.config.training.method)
         self.result = TrainResult(
             outcome=ended.outcome,
@@ -134,6 +144,58 @@ class Trainer:
             raise UserError(f"{target} is not empty", hint="Name a new folder.")
         shutil.copytree(self.result.adapter, target, dirs_exist_ok=True)
         return target
+
+    def export(
+        self,
+        format: str | list[str] = "gguf",
+        *,
+        quantization: str | list[str] | None = None,
+        output: str | Path | None = None,
+        register_ollama: bool = False,
+        model_name: str | None = None,
+        force: bool = False,
+        on_event: Callable[[Event], None] | None = None,
+        **wishes: Any,
+    ) -> ExportResult:
+        """Export what was trained, each thing checked against it, and return what was written.
+
+        `format` is adapter (or lora), adapter-gguf, merged, gguf or onnx, or several;
+        `quantization` a type of GGUF, or several. `model_name` is the name of the files and, with
+        `register_ollama`, of the model in Ollama. `output` is the folder, exports/N of the run if
+        not given; `wishes` are the other fields of `ExportRequest`, such as `checkpoint="last"`.
+
+        It works in a process of its own. Raises UserError for what the caller can mend, and
+        BackpropError if an export does not speak like the trained model.
+        """
+        if self.result is None:
+            raise UserError("nothing is trained yet", hint="Call train() first.")
+        given = wishes | {
+            "source": str(self.result.folder),
+            "formats": format,
+            "quantizations": quantization,
+            "name": run_name(model_name) if model_name else None,
+            "ollama": (model_name or self.result.folder.name) if register_ollama else None,
+        }
+        request = ExportRequest.of(given)
+        place = Path(output) if output is not None else None
+        folder = launch_export(request, place, force=force)
+        made: list[Exported] = []
+
+        def tell(event: Event) -> None:
+            if isinstance(event, Exported):
+                made.append(event)
+            if on_event is not None:
+                on_event(event)
+
+        ended = _succeeded(wait_for_end(folder, tell))
+        return ExportResult(folder.path, made, ended.commands)
+
+
+def _succeeded(ended: Finished | Failed) -> Finished:
+    if isinstance(ended, Failed):
+        error = UserError if ended.cause == "user" else BackpropError
+        raise error(ended.message, hint=ended.hint)
+    return ended
 
 
 def _settings(keywords: dict[str, Any]) -> dict[str, Any]:

@@ -58,8 +58,8 @@ def _system() -> Screen[Any]:
 
 
 class BackpropApp(App[None]):
-    """The dashboard. With `open_run` it starts on that run, on its Train screen or its Export screen; `fps` bounds how
-    often a second anything is redrawn."""
+    """The dashboard. With `open_run` it starts on that run, on its Train screen or another `page`;
+    `fps` bounds how often a second anything is redrawn."""
 
     TITLE = "backprop"
     CSS_PATH = "app.tcss"

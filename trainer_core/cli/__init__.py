@@ -29,7 +29,7 @@ def main() -> None:
 def _application() -> "typer.Typer":
     import typer
 
-    from trainer_core.cli import attach, data, demo, doctor, plan, runs, smoke, stop, train
+    from trainer_core.cli import attach, data, demo, doctor, export, plan, runs, smoke, stop, train
     from trainer_core.cli.config import config
     from trainer_core.cli.dashboard import open_dashboard
 
@@ -59,7 +59,7 @@ def _application() -> "typer.Typer":
             raise typer.Exit(open_dashboard(None, fps))
 
     application.add_typer(config, name="config")
-    for module in (demo, train, plan, smoke, data, runs, attach, stop, doctor):
+    for module in (demo, train, plan, smoke, data, export, runs, attach, stop, doctor):
         name = module.__name__.rpartition(".")[2]
         application.command(name)(getattr(module, name))
     return application

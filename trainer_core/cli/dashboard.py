@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Literal
 
 from trainer_core.errors import UserError
 from trainer_core.runs.folder import RunFolder
@@ -18,9 +19,16 @@ def no_dashboard_because() -> str:
     return ""
 
 
-def open_dashboard(run: RunFolder | None, fps: int = 10, data: str = "", config: str = "") -> int:
-    """Show the dashboard: on the Train screen if a run is given, on the Data screen if `data` is (a
-    YAML or a data file), on the Config screen if `config` is; returns the exit status.
+def open_dashboard(
+    run: RunFolder | None,
+    fps: int = 10,
+    data: str = "",
+    config: str = "",
+    page: Literal["train", "export"] = "train",
+) -> int:
+    """Show the dashboard: if a run is given on its Train screen, or on another `page` of it; on the
+    Data screen if `data` is (a YAML or a data file), on the Config screen if `config` is; returns
+    the exit status.
 
     Raises UserError where there is no terminal.
     """
@@ -32,7 +40,8 @@ def open_dashboard(run: RunFolder | None, fps: int = 10, data: str = "", config:
         )
     from tui.app import run_app
 
-    return run_app(run, fps, data, config) or (_say_how_it_stands(run) if run is not None else 0)
+    status = run_app(run, fps, data, config, page)
+    return status or (_say_how_it_stands(run) if run is not None and page == "train" else 0)
 
 
 def _say_how_it_stands(run: RunFolder) -> int:

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from trainer_core.cli.export_report import export_lines
 from trainer_core.errors import EXIT_FAILED, EXIT_FINISHED, EXIT_STOPPED
 from trainer_core.runs.events import (
     Checkpoint,
     Eval,
     Event,
+    Exported,
     Failed,
     Finished,
     Log,
@@ -30,7 +32,7 @@ from trainer_core.runs.events import (
 )
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.view import RunView, memory_words
-from trainer_core.text import clean, duration, one_line
+from trainer_core.text import clean, duration, one_line, size
 from trainer_core.worker.client import RunClient
 
 # Between two lines of progress where they cannot be rewritten.
@@ -149,8 +151,11 @@ class TextLines:
             if first_or_last or time.monotonic() - self._shown >= due:
                 self._progress(step_line(view))
         elif isinstance(event, Progress):
-            total = f"/{event.total:,}" if event.total else ""
-            self._progress(f"{event.stage}: {event.done:,}{total} {event.unit}")
+            if self._terminal or time.monotonic() - self._shown >= LOG_SECONDS:
+                self._progress(progress_line(event))
+        elif isinstance(event, Exported):
+            for line in export_lines(event):
+                self._print(line)
         elif isinstance(event, Eval):
             best = " (best so far)" if event.best else ""
             self._print(f"step {event.step:,}: validation loss {event.loss:.4f}{best}")
@@ -175,10 +180,9 @@ class TextLines:
         if not isinstance(ended, Finished):
             self._close_line()
             return
-        self._print(
-            f"{ended.outcome} at step {ended.step:,} of {view.total_steps:,} "
-            f"in {duration(ended.elapsed)}" + (f" ({ended.message})" if ended.message else "")
-        )
+        where = f" at step {ended.step:,} of {view.total_steps:,}" if view.total_steps else ""
+        why = f" ({one_line(ended.message)})" if ended.message else ""
+        self._print(f"{ended.outcome}{where} in {duration(ended.elapsed)}{why}")
         first, last = ended.summary.get("first_loss"), ended.summary.get("last_loss")
         if first is not None and last is not None:
             self._print(f"  loss            {first:.4f} → {last:.4f}")
@@ -190,6 +194,8 @@ class TextLines:
             self._print(f"  memory          {memory}")
         if ended.saved:
             self._print(f"  saved           {ended.saved}")
+        for command in ended.commands:
+            self._print(f"  next            {clean(command)}")
         for line in sample_lines(view.samples.get("before"), view.samples.get("after")):
             self._print(line)
 
@@ -211,6 +217,20 @@ class TextLines:
         if self._open:
             sys.stdout.write("\n")
             self._open = False
+
+
+def progress_line(event: Progress) -> str:
+    """`converting: 1.2 GiB of 3.0 GiB  40%  310.0 MiB/s`, or in the unit that was counted."""
+    in_bytes = event.unit == "bytes"
+    done = size(event.done) if in_bytes else f"{event.done:,}"
+    if event.total:
+        done += f" of {size(event.total)}" if in_bytes else f"/{event.total:,}"
+    line = f"{event.stage}: {done}{'' if in_bytes else f' {event.unit}'}"
+    if event.total:
+        line += f"  {100 * event.done / event.total:.0f}%"
+    if in_bytes and event.rate:
+        line += f"  {size(event.rate)}/s"
+    return line
 
 
 def step_line(view: RunView) -> str:

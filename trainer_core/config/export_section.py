@@ -2,12 +2,13 @@
 export job, which is the same and says of what."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from trainer_core.config.fields import Auto, Section, Text
 from trainer_core.config.model_section import Dtype
+from trainer_core.errors import UserError
 
 Format = Literal["adapter", "adapter-gguf", "merged", "gguf", "onnx"]
 FORMATS: tuple[Format, ...] = ("adapter", "adapter-gguf", "merged", "gguf", "onnx")
@@ -19,6 +20,7 @@ GgufType = Literal[
 WRITTEN_HERE: frozenset[str] = frozenset(
     {"f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "tq1_0", "tq2_0", "mxfp4"}
 )
+_OTHER_NAMES = {"lora": "adapter", "ollama-adapter": "adapter-gguf", "lora-gguf": "adapter-gguf"}
 OnnxPrecision = Literal["fp32", "fp16", "int4"]
 # A name in Ollama: [namespace/]model[:tag].
 _OLLAMA_NAME = re.compile(r"^(?:[\w][\w.-]{0,79}/)?[\w][\w.-]{0,79}(?::[\w][\w.-]{0,79})?$", re.A)
@@ -67,6 +69,23 @@ class ExportSection(Section):
         "comes from HF_TOKEN.",
     )
 
+    @field_validator("formats", mode="before")
+    @classmethod
+    def _as_others_say(cls, names: object) -> object:
+        """Names from other tools, and one name instead of a list."""
+        listed = [names] if isinstance(names, str) else names
+        if not isinstance(listed, list):
+            return listed
+        return [_OTHER_NAMES.get(name, name) if isinstance(name, str) else name for name in listed]
+
+    @field_validator("quantizations", mode="before")
+    @classmethod
+    def _in_small_letters(cls, kinds: object) -> object:
+        listed = [kinds] if isinstance(kinds, str) else kinds
+        if not isinstance(listed, list):
+            return listed
+        return [kind.lower() if isinstance(kind, str) else kind for kind in listed]
+
     @field_validator("ollama")
     @classmethod
     def _ollama_name(cls, name: str | None) -> str | None:
@@ -90,8 +109,25 @@ class ExportRequest(ExportSection):
     checkpoint: Annotated[str, Field(pattern=r"^(best|last|step-\d+)$")] | None = None
     # What the files are called; the run's name if not given.
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = None
+    # Whether what has the same name, here or in Ollama, is replaced.
+    force: bool = False
     # Ollama's adapters stand on a model that Ollama has.
     ollama_base: Text | None = None
     # Where Ollama listens; OLLAMA_HOST, else this machine's own. Others only if allowed.
     ollama_host: Text | None = None
     ollama_remote: bool = False
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> "ExportRequest":
+        """A request from names and values; None leaves one to its default. Raises UserError naming
+        what is wrong."""
+        given = {name: value for name, value in given.items() if value is not None}
+        if not given.get("formats"):
+            raise UserError("no format was named", hint=f"There are {', '.join(FORMATS)}.")
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = str(first["loc"][0]) if first["loc"] else "the request"
+            wrong = first["input"] if isinstance(first["input"], str) else given.get(field)
+            raise UserError(f"{field} {wrong}: {first['msg']}") from None

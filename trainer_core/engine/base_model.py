@@ -6,8 +6,9 @@ from pathlib import Path
 from trainer_core.errors import UserError
 from trainer_core.planning.facts import is_local
 
-# Weights as safetensors only: nothing that unpickles is ever loaded.
-_FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
+# Weights as safetensors only: nothing that unpickles is ever loaded. The licence is for the card of
+# what is exported.
+_FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "README.md", "LICENSE*"]
 
 
 def fetch(base: str, revision: str | None = None, *, code: bool = False) -> Path:

@@ -1,4 +1,4 @@
-"""Weights that bitsandbytes has packed into 4 bits, turned back. What was rounded away stays lost."""
+"""Weights that bitsandbytes packed into 4 bits, turned back; what was rounded away is lost."""
 
 import json
 from pathlib import Path

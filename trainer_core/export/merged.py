@@ -26,7 +26,8 @@ def write_merged(model: ExportModel, base: Path, folder: Path, dtype: str, tell:
         for name, found in model.weights.tensors.items()
     }
     shards = list(_shards(facts))
-    index, done = {}, 0
+    index: dict[str, str] = {}
+    done = 0
     for number, names in enumerate(shards, 1):
         file = "model.safetensors"
         if len(shards) > 1:
@@ -51,7 +52,7 @@ def write_merged(model: ExportModel, base: Path, folder: Path, dtype: str, tell:
 def rows_at_once(facts: TensorFacts) -> int:
     """How many rows of a tensor make a block of work, counted in float32."""
     row = max(1, facts.size // max(1, facts.rows) // facts.dtype.itemsize * 4)
-    return max(1, BLOCK // row)
+    return int(max(1, BLOCK // row))
 
 
 def _shards(facts: dict[str, TensorFacts]) -> Iterator[list[str]]:

@@ -55,6 +55,14 @@ class Source:
         here = (self.folder / "tokenizer.json").is_file() or self.base is None
         return self.folder if here else self.base or self.folder
 
+    @property
+    def may_be_shown(self) -> bool:
+        """Whether its data is in clear: what was encrypted shall stand in no file as text."""
+        if self.config is None:
+            return True
+        parts = (self.config.data.train, self.config.data.validation, self.config.data.test)
+        return not any(one.encryption for part in parts for one in part or [])
+
     def template(self) -> str | None:
         """The chat template it was trained with, if there is one."""
         if (self.folder / "chat_template.jinja").is_file():

@@ -19,7 +19,7 @@ class Speaker(Protocol):
         around a text; special tokens written out in the text are recognised."""
 
     def logits(self, ids: Sequence[int]) -> Logits:
-        """What the model expects after each of `ids`, from a fresh start: [len(ids), vocabulary]."""
+        """What the model expects after each of `ids`, from a fresh start: [ids, vocabulary]."""
 
     def answer(self, ids: Sequence[int], count: int) -> list[int]:
         """At most `count` tokens that follow `ids`, greedily, an end token included."""

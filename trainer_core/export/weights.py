@@ -38,7 +38,7 @@ class TensorFacts:
     @property
     def size(self) -> int:
         """In bytes."""
-        return math.prod(self.shape) * self.dtype.itemsize
+        return math.prod(self.shape) * int(self.dtype.itemsize)
 
 
 class Weights(Protocol):

@@ -183,7 +183,8 @@ class Exported(_Base):
 
 
 class Finished(_Base):
-    """The job ended as asked: all its work done, or stopped by the user."""
+    """The job ended as asked: all its work done, or stopped by the user. `commands` are what an
+    export can be used with next."""
 
     type: Literal["finished"] = "finished"
     outcome: Literal["finished", "stopped"]
@@ -192,6 +193,7 @@ class Finished(_Base):
     saved: str = ""
     message: str = ""
     summary: Values = {}
+    commands: list[str] = []
 
 
 class Failed(_Base):

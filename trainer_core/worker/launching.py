@@ -45,7 +45,7 @@ def launch_export(
     does not start.
     """
     source = _resolved(request.source)
-    request = request.model_copy(update={"source": str(source)})
+    request = request.model_copy(update={"source": str(source), "force": force})
     folder = _folder_for(source, request, output, force=force)
     write_atomically(folder.path / REQUEST, request.model_dump_json(indent=1).encode())
     write_status(folder, new_status(folder.path.name, "export", str(source)))

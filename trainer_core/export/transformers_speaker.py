@@ -1,0 +1,113 @@
+"""The trained model itself, run by transformers and PEFT: what every export is compared with."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from trainer_core.export.source import Source
+from trainer_core.export.speaker import Logits
+from trainer_core.tokens.tokenizer import load_tokenizer
+
+
+class TransformersSpeaker:
+    """A Speaker on a model folder, with an adapter on it if one is named."""
+
+    runtime = "transformers"
+
+    def __init__(
+        self, folder: Path, tokenizer: Path, adapter: Path | None = None, *, four_bits: bool = False
+    ) -> None:
+        from transformers import AutoModelForCausalLM
+
+        self._tokenizer = load_tokenizer(tokenizer)
+        arguments: dict[str, Any] = {"dtype": _dtype(folder)}
+        if four_bits:
+            from transformers import BitsAndBytesConfig
+
+            arguments["quantization_config"] = BitsAndBytesConfig(
+                load_in_4bit=True,
+                bnb_4bit_quant_type="nf4",
+                bnb_4bit_use_double_quant=True,
+                bnb_4bit_compute_dtype=arguments["dtype"],
+            )
+        if torch.cuda.is_available():
+            arguments["device_map"] = {"": 0}
+        model = AutoModelForCausalLM.from_pretrained(str(folder), use_safetensors=True, **arguments)
+        if adapter is not None:
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, str(adapter))
+        self._model: Any = model.eval()
+        self.dtype = str(arguments["dtype"]).removeprefix("torch.")
+
+    def tokens(self, text: str) -> list[int]:
+        """See Speaker."""
+        return self._tokenizer.encode(text, special=False)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of `ids`, special tokens left out."""
+        return self._tokenizer.decode(list(ids))
+
+    @property
+    def stop_ids(self) -> tuple[int, ...]:
+        """Tokens that end an answer."""
+        return self._tokenizer.stop_ids
+
+    def logits(self, ids: Sequence[int]) -> Logits:
+        """See Speaker."""
+        with torch.no_grad():
+            found = self._model(input_ids=self._tensor(ids), use_cache=False).logits[0]
+        array: Logits = found.float().cpu().numpy()
+        return array
+
+    def answer(self, ids: Sequence[int], count: int) -> list[int]:
+        """At most `count` tokens that follow `ids`, greedily."""
+        asked = self._tensor(ids)
+        with torch.no_grad():
+            found = self._model.generate(
+                input_ids=asked,
+                attention_mask=torch.ones_like(asked),
+                max_new_tokens=count,
+                do_sample=False,
+                temperature=None,
+                top_p=None,
+                top_k=None,
+                eos_token_id=list(self.stop_ids) or None,
+                pad_token_id=self._tokenizer.pad_id,
+                use_cache=True,
+            )
+        return [int(token) for token in found[0, len(ids) :]]
+
+    def close(self) -> None:
+        """See Speaker."""
+        self._model = None
+
+    def _tensor(self, ids: Sequence[int]) -> torch.Tensor:
+        return torch.tensor([list(ids)], device=self._model.device)
+
+
+def trained_model(source: Source) -> TransformersSpeaker:
+    """The model as it was trained: on a base of 4 bits if that is what it learnt on."""
+    if source.kind == "model":
+        return TransformersSpeaker(source.folder, source.tokenizer)
+    base = source.trained_on or source.base
+    assert base is not None  # noqa: S101 - an adapter has one
+    quantised = source.config is not None and source.config.model.quantization == "4bit"
+    stored = "quantization_config" in json.loads((base / "config.json").read_text("utf-8"))
+    return TransformersSpeaker(
+        base, source.tokenizer, source.folder, four_bits=quantised and not stored
+    )
+
+
+def _dtype(folder: Path) -> torch.dtype:
+    """Float32 where that fits into memory, since what is compared shall not be blurred; else as the
+    weights are stored."""
+    stored = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    room = psutil.virtual_memory().available
+    if torch.cuda.is_available():
+        room = torch.cuda.mem_get_info()[0]
+    return torch.float32 if stored * 2.5 < room else torch.bfloat16
