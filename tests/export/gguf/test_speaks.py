@@ -66,7 +66,8 @@ def test_the_demo_model_keeps_its_template(demo, tmp_path):
         assert speaker.metadata("tokenizer.chat_template") == template
         assert speaker.metadata("general.architecture") == "llama"
         assert speaker.metadata("no.such.key") is None
-        answer = speaker.answer(speaker.tokens("Once upon a time, there was a little girl."), 40)
+        asked = "<|im_start|>Once upon a time, there was a little girl."
+        answer = speaker.answer(speaker.tokens(asked), 40)
     # It ends by itself, with the token that ends a turn.
     assert answer.index(2) == len(answer) - 1
 

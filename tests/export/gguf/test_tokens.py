@@ -27,7 +27,7 @@ def changed(folder: Path, place: Path, change) -> Path:
     return place
 
 
-def without_tokens(folder: Path, place: Path, change) -> Vocabulary:
+def read_changed(folder: Path, place: Path, change) -> Vocabulary:
     return read_vocabulary(changed(folder, place, change), {}, 480)
 
 
@@ -100,7 +100,7 @@ def test_an_unknown_tokenizer_is_guessed_by_its_digits_and_that_is_said(tiny, tm
         split = data["pre_tokenizer"]["pretokenizers"][0]
         split["pattern"]["Regex"] = split["pattern"]["Regex"].replace("'s|", "'s|'x|")
 
-    vocabulary = without_tokens(tiny("qwen2"), tmp_path / "t", own_pattern)
+    vocabulary = read_changed(tiny("qwen2"), tmp_path / "t", own_pattern)
     assert vocabulary.pre == "qwen2"
     assert "does not know this tokenizer" in vocabulary.notes[0]
 
@@ -110,7 +110,7 @@ def test_what_llama_cpp_has_no_name_for_is_refused(tiny, tmp_path):
         data["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = r"\w+|\W"
 
     with pytest.raises(UserError, match="no name for"):
-        without_tokens(tiny("qwen2"), tmp_path / "t", own_pattern)
+        read_changed(tiny("qwen2"), tmp_path / "t", own_pattern)
 
 
 def test_a_tokenizer_that_is_no_byte_pairs_is_refused(tiny, tmp_path):
@@ -123,7 +123,7 @@ def test_a_tokenizer_that_is_no_byte_pairs_is_refused(tiny, tmp_path):
         }
 
     with pytest.raises(UserError, match="is a WordLevel"):
-        without_tokens(tiny("qwen2"), tmp_path / "t", words)
+        read_changed(tiny("qwen2"), tmp_path / "t", words)
 
 
 def test_spaces_that_llama_cpp_puts_elsewhere_are_said(tiny, tmp_path):
@@ -133,7 +133,7 @@ def test_spaces_that_llama_cpp_puts_elsewhere_are_said(tiny, tmp_path):
             "type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False,
         }  # fmt: skip
 
-    vocabulary = without_tokens(tiny("mistral"), tmp_path / "t", metaspace)
+    vocabulary = read_changed(tiny("mistral"), tmp_path / "t", metaspace)
     assert vocabulary.add_space
     assert "after special tokens" in vocabulary.notes[0]
 
@@ -145,9 +145,19 @@ def test_what_stands_around_a_text_is_said_where_llama_cpp_cannot_put_it(tiny, t
             "id": "[INST]", "ids": [440], "tokens": ["[INST]"],
         }  # fmt: skip
 
-    vocabulary = without_tokens(tiny("mistral"), tmp_path / "t", two)
+    vocabulary = read_changed(tiny("mistral"), tmp_path / "t", two)
     assert not vocabulary.add_bos
     assert "puts [INST] <s> before each text" in vocabulary.notes[0]
+
+
+def test_changes_to_the_text_are_said(tiny, tmp_path):
+    def lower(data):
+        data["normalizer"] = {
+            "type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}],
+        }  # fmt: skip
+
+    vocabulary = read_changed(tiny("qwen2"), tmp_path / "t", lower)
+    assert "changes texts first (Lowercase)" in vocabulary.notes[0]
 
 
 def test_a_tokenizer_larger_than_the_model_is_refused(tiny, tmp_path):

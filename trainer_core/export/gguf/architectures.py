@@ -9,8 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainer_core.errors import UserError
+from trainer_core.export.gguf.expectations import (
+    expect,
+    expect_rope,
+    expect_scores,
+    expect_whole_heads,
+    expect_windows,
+    head_keys,
+    head_size,
+    plain_rope,
+    window_note,
+)
 from trainer_core.export.gguf.rope import (
-    Rope,
     Values,
     llama3_factors,
     longrope_factors,
@@ -66,9 +76,9 @@ def architecture_of(config: Values) -> Architecture:
 
 
 def _llama(config: Values) -> Architecture:
-    rope = _plain_rope(config, {"default", "linear", "llama3", "yarn"})
-    _expect(config, "hidden_act", {"silu"})
-    size = _head_size(config)
+    rope = plain_rope(config, {"default", "linear", "llama3", "yarn"})
+    expect(config, "hidden_act", {"silu"})
+    size = head_size(config)
     tensors = {}
     if rope.kind == "llama3":
         tensors["rope_freqs.weight"] = llama3_factors(rope, size)
@@ -76,7 +86,7 @@ def _llama(config: Values) -> Architecture:
         "llama",
         config,
         {
-            **_head_keys(config),
+            **head_keys(config),
             **scaling_keys(rope),
             "rope.freq_base": rope.theta,
             "rope.dimension_count": size,
@@ -86,50 +96,50 @@ def _llama(config: Values) -> Architecture:
         permuted=True,
         biases=frozenset({"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj",
                           "down_proj"}),
-        notes=_window_note(config),
+        notes=window_note(config),
     )  # fmt: skip
 
 
 def _qwen2(config: Values) -> Architecture:
-    rope = _plain_rope(config, {"default", "linear", "yarn"})
-    _expect(config, "hidden_act", {"silu"})
-    _expect_whole_heads(config)
+    rope = plain_rope(config, {"default", "linear", "yarn"})
+    expect(config, "hidden_act", {"silu"})
+    expect_whole_heads(config)
     return _architecture(
         "qwen2",
         config,
-        {**_head_keys(config), **scaling_keys(rope), "rope.freq_base": rope.theta},
+        {**head_keys(config), **scaling_keys(rope), "rope.freq_base": rope.theta},
         biases=frozenset({"q_proj", "k_proj", "v_proj"}),
-        notes=_window_note(config, bool(config.get("use_sliding_window"))),
+        notes=window_note(config, bool(config.get("use_sliding_window"))),
     )
 
 
 def _qwen3(config: Values) -> Architecture:
-    rope = _plain_rope(config, {"default", "linear", "yarn"})
-    _expect(config, "hidden_act", {"silu"})
+    rope = plain_rope(config, {"default", "linear", "yarn"})
+    expect(config, "hidden_act", {"silu"})
     return _architecture(
         "qwen3",
         config,
         {
-            **_head_keys({"head_dim": 128} | config),
+            **head_keys({"head_dim": 128} | config),
             **scaling_keys(rope),
             "rope.freq_base": rope.theta,
         },
-        notes=_window_note(config, bool(config.get("use_sliding_window"))),
+        notes=window_note(config, bool(config.get("use_sliding_window"))),
     )
 
 
 def _gemma2(config: Values) -> Architecture:
-    rope = _plain_rope(config, {"default"})
+    rope = plain_rope(config, {"default"})
     if rope.theta != 10000:
         raise UserError(f"its rope_theta is {rope.theta:g}; llama.cpp takes it to be 10000")
-    _expect(config, "hidden_activation", {"gelu_pytorch_tanh"})
-    _expect_scores(config, widest=46)
-    _expect_windows(config, every=2)
+    expect(config, "hidden_activation", {"gelu_pytorch_tanh"})
+    expect_scores(config, widest=46)
+    expect_windows(config, every=2)
     return _architecture(
         "gemma2",
         config,
         {
-            **_head_keys(config),
+            **head_keys(config),
             "attn_logit_softcapping": float(config["attn_logit_softcapping"]),
             "final_logit_softcapping": float(config["final_logit_softcapping"]),
             "attention.sliding_window": int(config["sliding_window"]),
@@ -150,14 +160,14 @@ def _gemma3(config: Values) -> Architecture:
         "sliding_window": 4096,
         "sliding_window_pattern": 6,
     } | config
-    rope = _plain_rope(config, {"default", "linear"}, theta=1_000_000.0)
-    _expect(config, "hidden_activation", {"gelu_pytorch_tanh"})
-    _expect(config, "attn_logit_softcapping", {None})
-    _expect(config, "use_bidirectional_attention", {None, False})
-    _expect_scores(config, widest=62)
-    _expect_windows(config, every=6)
+    rope = plain_rope(config, {"default", "linear"}, theta=1_000_000.0)
+    expect(config, "hidden_activation", {"gelu_pytorch_tanh"})
+    expect(config, "attn_logit_softcapping", {None})
+    expect(config, "use_bidirectional_attention", {None, False})
+    expect_scores(config, widest=62)
+    expect_windows(config, every=6)
     keys = {
-        **_head_keys(config),
+        **head_keys(config),
         **scaling_keys(rope),
         "rope.freq_base": rope.theta,
         "rope.freq_base_swa": 10000.0 if rope.sliding_theta is None else rope.sliding_theta,
@@ -173,9 +183,9 @@ def _gemma3(config: Values) -> Architecture:
 
 def _phi3(config: Values) -> Architecture:
     rope = rope_of(config)
-    _expect_rope(rope, {"default", "longrope"})
-    _expect(config, "hidden_act", {"silu"})
-    _expect_whole_heads(config)
+    expect_rope(rope, {"default", "longrope"})
+    expect(config, "hidden_act", {"silu"})
+    expect_whole_heads(config)
     turned = int(rope.part * config["hidden_size"]) // config["num_attention_heads"]
     window = int(config.get("sliding_window") or 0)
     keys = {
@@ -186,7 +196,7 @@ def _phi3(config: Values) -> Architecture:
         ),
         "attention.sliding_window": window,
     }
-    tensors, notes = {}, _window_note(config, window > 0)
+    tensors, notes = {}, window_note(config, window > 0)
     if rope.kind == "longrope":
         keys |= longrope_keys(rope, int(config["max_position_embeddings"]))
         tensors = longrope_factors(rope, turned)
@@ -243,7 +253,7 @@ def _architecture(
         layers=int(config["num_hidden_layers"]),
         heads=heads,
         kv_heads=kv_heads,
-        head_size=_head_size(config),
+        head_size=head_size(config),
         tied=tied,
         keys=common | keys,
         tensors=tensors or {},
@@ -251,82 +261,4 @@ def _architecture(
         norm_shift=norm_shift,
         biases=biases,
         notes=notes,
-    )
-
-
-def _head_size(config: Values) -> int:
-    size = config.get("head_dim")
-    return int(size) if size else int(config["hidden_size"]) // int(config["num_attention_heads"])
-
-
-def _head_keys(config: Values) -> Values:
-    size = config.get("head_dim")
-    return {"attention.key_length": size, "attention.value_length": size} if size else {}
-
-
-def _plain_rope(config: Values, kinds: set[str], theta: float = 10000.0) -> Rope:
-    """Positions that turn whole heads."""
-    rope = rope_of(config, theta)
-    _expect_rope(rope, kinds)
-    if rope.part != 1:
-        raise UserError(f"it turns {rope.part:g} of each head; llama.cpp turns them whole")
-    return rope
-
-
-def _expect_rope(rope: Rope, kinds: set[str]) -> None:
-    if rope.kind not in kinds:
-        kind = one_line(rope.kind, limit=40)
-        raise UserError(f"its positions are scaled by {kind}, which llama.cpp does not do for it")
-
-
-def _expect(config: Values, key: str, values: set[Any]) -> None:
-    """`config` has one of `values`, or nothing, which is the default."""
-    if key in config and config[key] not in values | {None}:
-        given = one_line(str(config[key]), limit=80)
-        usual = " or ".join(str(value) for value in values)
-        raise UserError(f"its {key} is {given}; llama.cpp takes it to be {usual}")
-
-
-def _expect_whole_heads(config: Values) -> None:
-    heads, size = int(config["num_attention_heads"]), _head_size(config)
-    if heads * size != config["hidden_size"]:
-        raise UserError(
-            f"its {heads} heads of {size} do not make its hidden size of {config['hidden_size']}; "
-            "llama.cpp needs that"
-        )
-
-
-def _expect_scores(config: Values, widest: int) -> None:
-    """Gemma's attention is scaled by the head's size, in the largest (known by its number of
-    layers, `widest`) by the hidden size of a head."""
-    usual = _head_size(config)
-    if config["num_hidden_layers"] == widest:
-        usual = config["hidden_size"] // config["num_attention_heads"]
-    if config["query_pre_attn_scalar"] != usual:
-        raise UserError(
-            f"its query_pre_attn_scalar is {config['query_pre_attn_scalar']}; llama.cpp takes it "
-            f"to be {usual}"
-        )
-
-
-def _expect_windows(config: Values, every: int) -> None:
-    """Each `every`th layer attends to all, the others to a window."""
-    layers = config.get("layer_types")
-    period = config.get("sliding_window_pattern", every)
-    usual = [
-        "sliding_attention" if (number + 1) % every else "full_attention"
-        for number in range(config["num_hidden_layers"])
-    ]
-    if (layers is not None and layers != usual) or (layers is None and period != every):
-        raise UserError(f"llama.cpp takes one layer in {every} to attend to all; here others do")
-
-
-def _window_note(config: Values, used: bool = True) -> tuple[str, ...]:
-    """What to say where llama.cpp has no window and the model does."""
-    window = config.get("sliding_window")
-    if not used or not window or window >= config["max_position_embeddings"]:
-        return ()
-    return (
-        f"trained to attend to the last {window} tokens; llama.cpp attends to all, so longer texts "
-        "differ",
     )

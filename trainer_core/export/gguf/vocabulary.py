@@ -10,9 +10,14 @@ from gguf import TokenType
 
 from trainer_core.errors import UserError
 from trainer_core.export.gguf.pre_tokenizer import pre_tokenizer
+from trainer_core.export.gguf.surroundings import (
+    around,
+    changes,
+    space_before,
+    special_ids,
+)
 from trainer_core.text import one_line
 
-_SPECIAL = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 # What llama.cpp's own converter gives a token that was added to a SentencePiece model, and an id
 # without a token.
 _ADDED_SCORE, _NO_SCORE = -1000.0, -10000.0
@@ -58,16 +63,17 @@ def read_vocabulary(folder: Path, config: dict[str, Any], size: int) -> Vocabula
             f"the tokenizer has {largest + 1} tokens, the model only {size} embeddings",
             where=str(path),
         )
-    special = _special(settings, config, names)
-    around = _around(data, settings, special, {i: name for name, i in names.items()})
+    special = special_ids(settings, config, names)
+    edges = around(data, settings, special, {i: name for name, i in names.items()})
     common: dict[str, Any] = {
         "special": special,
-        "add_bos": around.bos,
-        "add_eos": around.eos,
+        "add_bos": edges.bos,
+        "add_eos": edges.eos,
         "strips": any(t.get("rstrip") and t.get("special") for t in added),
     }
+    said = edges.notes + changes(data)
     if model.get("byte_fallback"):
-        space, notes = _space(data)
+        space, notes = space_before(data)
         tokens, types = _tokens(names, added, size, str(model.get("unk_token")), byte_tokens=True)
         return Vocabulary(
             kind="llama",
@@ -77,7 +83,7 @@ def read_vocabulary(folder: Path, config: dict[str, Any], size: int) -> Vocabula
             scores=_scores(model, types),
             merges=[],
             add_space=space,
-            notes=around.notes + notes,
+            notes=said + notes,
             **common,
         )
     if not _is_byte_level(data):
@@ -96,7 +102,7 @@ def read_vocabulary(folder: Path, config: dict[str, Any], size: int) -> Vocabula
         scores=[],
         merges=_merges(model),
         add_space=None,
-        notes=around.notes + ([guess] if guess else []),
+        notes=said + ([guess] if guess else []),
         **common,
     )
 
@@ -206,79 +212,6 @@ def _looks_special(name: str) -> bool:
         or (name.startswith(f"<{bar}") and name.endswith(f"{bar}>"))
         or (name.startswith("<unused") and name.endswith(">"))
     )
-
-
-def _special(
-    settings: dict[str, Any], config: dict[str, Any], names: dict[str, int]
-) -> dict[str, int]:
-    """Ids of the tokens with a role: what tokenizer_config.json names, else config.json's number.
-    A list of end tokens there is left alone."""
-    found = {}
-    for role in _SPECIAL:
-        token = settings.get(f"{role}_token")
-        text = token.get("content") if isinstance(token, dict) else token
-        number = names.get(text) if isinstance(text, str) else None
-        if number is None:
-            number = config.get(f"{role}_token_id")
-        if isinstance(number, int) and number >= 0:
-            found[role] = number
-    return found
-
-
-@dataclass(frozen=True)
-class _Around:
-    bos: bool
-    eos: bool
-    notes: list[str]
-
-
-def _around(
-    data: dict[str, Any],
-    settings: dict[str, Any],
-    special: dict[str, int],
-    tokens: dict[int, str],
-) -> _Around:
-    """What the tokenizer puts before and after a text; llama.cpp knows BOS and EOS only."""
-    processor = data.get("post_processor") or {}
-    steps = processor.get("processors") or [processor]
-    template = next((s["single"] for s in steps if s.get("type") == "TemplateProcessing"), None)
-    if template is None:
-        if any(step.get("type") == "ByteLevel" for step in steps):
-            return _Around(False, False, [])
-        return _Around(bool(settings.get("add_bos_token")), bool(settings.get("add_eos_token")), [])
-    text = next((n for n, piece in enumerate(template) if "Sequence" in piece), 0)
-    before = [piece["SpecialToken"]["id"] for piece in template[:text]]
-    after = [piece["SpecialToken"]["id"] for piece in template[text + 1 :]]
-    bos = before == [tokens.get(special.get("bos", -1))]
-    eos = after == [tokens.get(special.get("eos", -1))]
-    notes = [
-        f"the tokenizer puts {one_line(' '.join(put), limit=80)} {where} each text; llama.cpp "
-        "will not"
-        for put, known, where in ((before, bos, "before"), (after, eos, "after"))
-        if put and not known
-    ]
-    return _Around(bos, eos, notes)
-
-
-def _space(data: dict[str, Any]) -> tuple[bool, list[str]]:
-    """Whether a space is put before a text, and what to say where llama.cpp does it otherwise."""
-    normalizer = data.get("normalizer") or {}
-    steps = normalizer.get("normalizers") or [normalizer]
-    if any(step.get("type") == "Prepend" for step in steps):
-        return True, []
-    before = data.get("pre_tokenizer") or {}
-    schemes = [
-        step.get("prepend_scheme", "always")
-        for step in before.get("pretokenizers") or [before]
-        if step.get("type") == "Metaspace"
-    ]
-    if not {"first", "always"}.intersection(schemes):
-        return False, []
-    after = " and after special tokens," if "first" in schemes else ","
-    return True, [
-        f"llama.cpp puts a space before texts that begin with one{after} where this tokenizer does "
-        "not: the tokens of such texts differ"
-    ]
 
 
 def _is_byte_level(data: dict[str, Any]) -> bool:
