@@ -160,6 +160,15 @@ def test_changes_to_the_text_are_said(tiny, tmp_path):
     assert "changes texts first (Lowercase)" in vocabulary.notes[0]
 
 
+def test_white_space_that_llama_cpp_keeps_is_said(tiny, tmp_path):
+    def strip(data):
+        data["added_tokens"][0]["rstrip"] = True
+
+    vocabulary = read_changed(tiny("phi4"), tmp_path / "t", strip)
+    assert not vocabulary.strips
+    assert "drops white space" in vocabulary.notes[0]
+
+
 def test_a_tokenizer_larger_than_the_model_is_refused(tiny, tmp_path):
     with pytest.raises(UserError, match="only 300 embeddings"):
         write_gguf(zeros(tiny("mistral"), 300), tmp_path / "x.gguf", "f16", lambda _: None)

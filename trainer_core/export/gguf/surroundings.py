@@ -6,6 +6,8 @@ from typing import Any
 
 from trainer_core.text import one_line
 
+# llama.cpp looks these up in a model that it takes for a Phi-3, and fails where one is missing.
+_PHI_3 = {"<unk>", "<s>", "</s>", "<|endoftext|>"}
 _ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 
 
@@ -78,6 +80,20 @@ def changes(data: dict[str, Any]) -> list[str]:
     return [
         f"the tokenizer changes texts first ({one_line(', '.join(kinds), limit=80)}); llama.cpp "
         "does not"
+    ]
+
+
+def stripping(added: list[dict[str, Any]], names: dict[str, int]) -> tuple[bool, list[str]]:
+    """Whether white space after special tokens is dropped, and what to say where it is and
+    llama.cpp cannot do so: it can where a vocabulary has Phi-3's tokens."""
+    kinds = [token for token in added if token.get("special")]
+    if not any(token.get("rstrip") or token.get("lstrip") for token in kinds):
+        return False, []
+    if any(token.get("rstrip") for token in kinds) and names.keys() >= _PHI_3:
+        return True, []
+    return False, [
+        "the tokenizer drops white space beside some special tokens; llama.cpp keeps it: tokens "
+        "differ where there is any"
     ]
 
 

@@ -15,6 +15,7 @@ from trainer_core.export.gguf.surroundings import (
     changes,
     space_before,
     special_ids,
+    stripping,
 )
 from trainer_core.text import one_line
 
@@ -65,13 +66,14 @@ def read_vocabulary(folder: Path, config: dict[str, Any], size: int) -> Vocabula
         )
     special = special_ids(settings, config, names)
     edges = around(data, settings, special, {i: name for name, i in names.items()})
+    strips, kept = stripping(added, names)
     common: dict[str, Any] = {
         "special": special,
         "add_bos": edges.bos,
         "add_eos": edges.eos,
-        "strips": any(t.get("rstrip") and t.get("special") for t in added),
+        "strips": strips,
     }
-    said = edges.notes + changes(data)
+    said = edges.notes + changes(data) + kept
     if model.get("byte_fallback"):
         space, notes = space_before(data)
         tokens, types = _tokens(names, added, size, str(model.get("unk_token")), byte_tokens=True)

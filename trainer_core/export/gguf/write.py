@@ -66,12 +66,11 @@ def _add_model(
     kind: GgufType,
 ) -> None:
     keys = {f"{architecture.name}.{key}": value for key, value in architecture.keys.items()}
-    stripping = vocabulary.strips and architecture.name == "phi3"
     add_values(
         writer,
         {
             "general.type": "model",
-            "general.name": _name(model.name, stripping),
+            "general.name": _name(model.name, vocabulary.strips),
             "general.file_type": FILE_TYPES[kind],
             "general.quantization_version": gguf.GGML_QUANT_VERSION,
             **keys,
