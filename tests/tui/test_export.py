@@ -367,9 +367,18 @@ async def test_a_running_export_is_followed_to_its_end(
         export.say(Stage(stage="checking"), exported(check=checked()), exported(check=checked()))
         export.say(
             Notice(message="Ollama is old", hint="Update it."),
-            Finished(outcome="finished", step=0, elapsed=65.0, saved="x", message="2 written"),
+            Finished(
+                outcome="finished",
+                step=0,
+                elapsed=65.0,
+                saved="x",
+                message="2 written",
+                commands=["ollama run my-model"],
+            ),
         )
         await until(lambda: "finished after 1 min 05 s: 2 written" in screen_text(app), "the end")
+        assert "! Ollama is old. Update it." in screen_text(app)
+        assert "$ ollama run my-model" in screen_text(app)
 
 
 @pytest.mark.parametrize("size", SIZES)

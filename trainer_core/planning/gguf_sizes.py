@@ -51,8 +51,12 @@ _MIXES: dict[str, dict[str, tuple[str, str]]] = {
     "q4_k_m": {"v": ("q6_k", _SOME), "down": ("q6_k", _SOME), "qkv": ("q5_k", "")},
     "q5_k_m": {"v": ("q6_k", _SOME), "down": ("q6_k", _SOME), "qkv": ("q6_k", "")},
 }
-# Of a K-quant: what the output is in, and the embedding where it is the output too.
+# What the tensor that tokens are chosen with is in (the embedding, where that is the same): of a
+# K-quant, and where our own converter keeps it apart.
 _OUTPUT = "q6_k"
+_OWN_OUTPUT = {"tq1_0": "f16", "tq2_0": "f16"} | dict.fromkeys(
+    ("q4_0", "q4_1", "q5_0", "q5_1", "mxfp4"), "q8_0"
+)
 # The vocabulary in the file's head: a token's text, its score and kind, and about one merge. Four
 # vocabularies of 1,400 to 151,000 tokens took 39 to 61.
 _BYTES_A_TOKEN = 50
@@ -87,10 +91,12 @@ def _matrices(shape: ModelShape) -> Iterator[_Matrices]:
 
 def _types(shape: ModelShape, matrices: str, kind: GgufType) -> list[tuple[str, float]]:
     """In which types the matrices of a kind are, and which share of them in each."""
+    chooses = matrices == "output" or (matrices == "embedding" and shape.tied)
     if kind in WRITTEN_HERE:
-        return [(kind, 1.0)]
+        ternary = kind in ("tq1_0", "tq2_0") and matrices == "embedding"
+        return [(_OWN_OUTPUT.get(kind, kind) if chooses or ternary else kind, 1.0)]
     own = kind[:4]
-    if matrices == "output" or (matrices == "embedding" and shape.tied):
+    if chooses:
         return [(_OUTPUT, 1.0)]
     if kind == "q2_k" and matrices == "v" and shape.heads >= 4 * shape.kv_heads:
         return [("q4_k", 1.0)]

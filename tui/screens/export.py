@@ -13,6 +13,7 @@ from textual.containers import Container, Vertical, VerticalScroll
 from textual.widgets import Footer, Input, OptionList, Static
 
 from trainer_core.errors import BackpropError, UserError
+from trainer_core.runs.events import Finished
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.registry import list_runs
 from trainer_core.text import clean, one_line
@@ -196,6 +197,7 @@ class ExportScreen(ExportJob):
         outcome = self.view.outcome
         if outcome is not None and not self._told_end:
             self._told_end = True
+            self._say("#next", command_text(self._commands))
             if time.time() - outcome.time < PAINT_SECONDS * 10:
                 self.app.bell()
                 self._look()
@@ -205,10 +207,9 @@ class ExportScreen(ExportJob):
         self._say("#about-text", row.details if row is not None and row.details else Text())
 
     def _show_written(self) -> None:
-        one = self.query_one(WrittenList).chosen
         self._copied = 0
-        self.query_one(WrittenPane).show_written(one)
-        self._say("#next", command_text(one.commands if one is not None else []))
+        self.query_one(WrittenPane).show_written(self.query_one(WrittenList).chosen)
+        self._say("#next", command_text(self._commands))
 
     def _say(self, selector: str, words: Text) -> None:
         """Update a line, if it says something else now; it is there while it says something."""
@@ -410,6 +411,15 @@ class ExportScreen(ExportJob):
         """Scroll the check of what is under the cursor."""
         self.query_one(WrittenPane).scroll_relative(y=3 * by, animate=False)
 
+    @property
+    def _commands(self) -> list[str]:
+        """What to do next: with what is under the cursor, then with the whole export."""
+        one, outcome = self.query_one(WrittenList).chosen, self.view.outcome
+        commands = list(one.commands) if one is not None else []
+        if isinstance(outcome, Finished):
+            commands += outcome.commands
+        return [one_line(command) for command in dict.fromkeys(commands)]
+
     def action_copy(self) -> None:
         """Copy a command: of what was written, each in turn; in the form, what adds what lacks."""
         if self._mode == "form":
@@ -417,8 +427,7 @@ class ExportScreen(ExportJob):
             way = self.session.way_out(row.key) if row is not None and row.why_not else ""
             commands = [way] if way else []
         else:
-            one = self.query_one(WrittenList).chosen
-            commands = [one_line(command) for command in one.commands] if one is not None else []
+            commands = self._commands
         if not commands:
             self.notify("There is nothing to copy on this line", timeout=3)
             return
