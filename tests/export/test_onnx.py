@@ -152,8 +152,8 @@ def test_what_the_builder_says_when_it_fails(
         ({"architectures": ["MambaForCausalLM"]}, "MambaForCausalLM cannot be written as ONNX"),
         ({}, "a model without a name cannot be written"),
         (
-            {"architectures": ["GemmaForCausalLM"], "rope_scaling": {"type": "dynamic"}},
-            "GemmaForCausalLM with rope of type dynamic",
+            {"architectures": ["Qwen2ForCausalLM"], "rope_scaling": {"type": "yarn"}},
+            "Qwen2ForCausalLM with rope of type yarn",
         ),
         (
             {

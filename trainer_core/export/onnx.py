@@ -25,19 +25,18 @@ from trainer_core.text import one_line
 # How often a wish to stop is looked for.
 POLL_SECONDS = 0.2
 _MODULES = ("onnx", "onnx_ir", "ml_dtypes", "onnxruntime", "onnxruntime_genai")
-_ROPES = {"default", "linear"}
-# What the builder makes of these was the same as transformers' model, with the kinds of rope named
-# beside the usual ones. It knows more, and fails on some (Gemma 3) or gets them wrong (OLMo).
+# What the builder makes of these was the same as transformers' model, with the kinds of rope that
+# are named. It knows more, fails on some (Gemma 3), and gets some wrong (OLMo; yarn).
 ARCHITECTURES = {
-    "LlamaForCausalLM": _ROPES | {"llama3", "yarn"},
-    "MistralForCausalLM": _ROPES | {"yarn"},
-    "Qwen2ForCausalLM": _ROPES | {"yarn"},
-    "Qwen3ForCausalLM": _ROPES | {"yarn"},
-    "GemmaForCausalLM": _ROPES,
-    "Gemma2ForCausalLM": _ROPES,
-    "PhiForCausalLM": _ROPES,
-    "Phi3ForCausalLM": _ROPES | {"longrope"},
-    "GraniteForCausalLM": _ROPES,
+    "LlamaForCausalLM": {"default", "llama3"},
+    "MistralForCausalLM": {"default"},
+    "Qwen2ForCausalLM": {"default"},
+    "Qwen3ForCausalLM": {"default"},
+    "GemmaForCausalLM": {"default"},
+    "Gemma2ForCausalLM": {"default"},
+    "PhiForCausalLM": {"default"},
+    "Phi3ForCausalLM": {"default", "longrope"},
+    "GraniteForCausalLM": {"default"},
 }
 # Architectures whose every layer slides, if any does.
 _ALL_SLIDE = {"MistralForCausalLM", "Phi3ForCausalLM"}
