@@ -27,10 +27,13 @@ _TYPES: dict[str, int] = {
     "q5_k_s": 16, "q5_k_m": 17, "q6_k": 18,
 }  # fmt: skip
 _BLOCK = 256  # numbers that share scales
-# What the process runs: llama.cpp and nothing else, its words on stderr.
+# What the process runs: llama.cpp and nothing else, its words on stderr. It ends with the job: the
+# next word finds nobody who listens.
 _SCRIPT = """
-import ctypes, os, sys
+import ctypes, os, signal, sys
 import llama_cpp
+if hasattr(signal, "SIGPIPE"):
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 source, target, kind, threads = sys.argv[1:]
 params = llama_cpp.llama_model_quantize_default_params()
 params.ftype, params.nthread = int(kind), int(threads)
