@@ -22,6 +22,9 @@ def load(folder: Path, config: RunConfig, dtype: torch.dtype) -> Any:
     stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if config.model.quantization != "none" and "quantization_config" not in stored:
         arguments["quantization_config"] = _quantized(config.model.quantization, dtype)
+    if torch.cuda.is_available():
+        # Straight to where it is trained: answers and checks come before the loop would move it.
+        arguments["device_map"] = {"": torch.cuda.current_device()}
     model = AutoModelForCausalLM.from_pretrained(
         str(folder),
         dtype=dtype,
