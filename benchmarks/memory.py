@@ -120,7 +120,7 @@ def smallest_rows(quantization: str) -> tuple[list[Row], str]:
     table = SMALLEST[quantization]
     best: tuple[float, list[Row], str] | None = None
     for rank, tokens, optimizer, (unit, per) in product(
-        (8, 16, 32, 64),
+        (8, 16, 24, 32, 48, 64),
         (256, 512, 1024, 2048, 4096),
         ("adamw", "adamw_8bit"),
         (("GB", GB), ("GiB", GIB)),
@@ -189,6 +189,7 @@ RUNS: list[tuple[ModelShape, MemorySettings]] = [
     (SMALL, replace(CPU, tokens=1024, checkpointing="on", rank=64)),
     (SMALL, replace(CPU, tokens=256, batch_size=4)),
     (replace(SMALL, layers=2, vocab=151936), replace(CPU, tokens=512)),
+    (replace(SMALL, layers=2, vocab=151936), replace(CPU, tokens=512, loss="trl")),
     (replace(SMALL, layers=2), replace(CPU, tokens=1024, attention="eager")),
     (replace(SMALL, layers=4), replace(CPU, tokens=512, method="full")),
     (SMALL, replace(CPU, tokens=128, batch_size=4, method="full", checkpointing="on")),
@@ -257,6 +258,7 @@ def words(sizes: ModelShape, settings: MemorySettings) -> str:
     ]
     parts += ["checkpointing"] if settings.checkpointing == "on" else []
     parts += [settings.attention] if settings.attention == "eager" else []
+    parts += ["TRL's loss"] if settings.loss == "trl" else []
     return " ".join(parts)
 
 

@@ -24,7 +24,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, Qwen2Config
-from trl import SFTTrainer  # noqa: F401 - part of what a training process loads
+from trl.trainer import sft_trainer  # part of what a training process loads
 
 FAMILIES = {"llama": LlamaConfig, "qwen2": Qwen2Config}
 
@@ -113,6 +113,9 @@ def _prepared(model: Any, case: dict[str, Any]) -> Any:
         model.gradient_checkpointing_enable({"use_reentrant": False})
         if case["method"] == "lora":
             model.enable_input_require_grads()
+    if case["loss"] == "trl":
+        inner = model.get_base_model() if case["method"] == "lora" else model
+        sft_trainer._patch_chunked_ce_lm_head(inner, sft_trainer._CHUNKED_LM_HEAD_CHUNK_SIZE)
     return model.train()
 
 

@@ -27,8 +27,9 @@ QWEN_0_5B = ModelShape("qwen2", 896, 24, 14, 2, 64, 4864, 151936, tied=True, att
 QLORA = MemorySettings(rank=32, quantization="4bit", checkpointing="unsloth", loss="chunked")
 
 
-def load_benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("memory_benchmark", ROOT / "benchmarks/memory.py")
+def load_benchmark(name: str) -> ModuleType:
+    path = ROOT / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"{name}_benchmark", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -37,8 +38,9 @@ def load_benchmark() -> ModuleType:
     return module
 
 
-BENCHMARK = load_benchmark()
+BENCHMARK = load_benchmark("memory")
 MEASURED = BENCHMARK.measured_rows()
+ON_A_GPU = load_benchmark("memory_gpu").measured_rows()
 
 
 @pytest.mark.parametrize("row", MEASURED, ids=lambda row: f"{row.table}: {row.setting}")
@@ -50,6 +52,27 @@ def test_published_measurements_are_met_closely_on_average() -> None:
     errors = [abs(row.error) for row in MEASURED if "tokens)" not in row.table]
     assert len(errors) == 19
     assert sum(errors) / len(errors) <= 0.05
+
+
+# Per kind of run, how far below and above the measured an estimate may be. All weights: without
+# accumulation their gradients come as activations go, and the estimate has both.
+LIMITS = {
+    ("transformers", "lora"): (-0.02, 0.04),
+    ("transformers", "full"): (-0.04, 0.14),
+    ("unsloth", "lora"): (-0.10, 0.01),
+}
+
+
+@pytest.mark.parametrize("row", ON_A_GPU, ids=lambda row: f"{row.backend}: {row.setting}")
+def test_what_training_took_on_a_gpu_is_met(row: Any) -> None:
+    low, high = LIMITS[row.backend, row.method]
+    assert low <= row.error <= high
+
+
+def test_what_transformers_took_on_a_gpu_is_met_closely_on_average() -> None:
+    errors = [abs(row.error) for row in ON_A_GPU if row.backend == "transformers"]
+    assert len(errors) == 43
+    assert sum(errors) / len(errors) <= 0.015
 
 
 # Their table of smallest GPUs names no settings, and no single setting meets these rows: at 14B the
@@ -128,8 +151,25 @@ def test_unsloths_chunks_grow_into_what_is_free_and_no_further() -> None:
     settings = replace(QLORA, tokens=4096)
     least = estimate(LLAMA_3_8B, settings).total
     assert estimate(LLAMA_3_8B, replace(settings, memory=least)).total == least
-    large = estimate(LLAMA_3_8B, replace(settings, memory=80 * GIB))
-    assert 3 * GIB < large.total - least < 4.5 * GIB
+    short = replace(settings, tokens=512, rank=8)  # there is less in a layer than in the loss
+    small = estimate(LLAMA_3_8B, short)
+    large = estimate(LLAMA_3_8B, replace(short, memory=80 * GIB))
+    assert large.total > small.total
+    assert large.logits == 4 * 512 * LLAMA_3_8B.vocab
+    assert estimate(LLAMA_3_8B, replace(settings, memory=80 * GIB)).logits <= large.logits
+
+
+def test_trls_chunks_do_not_grow_with_the_rows() -> None:
+    one = estimate(LLAMA_3_8B, MemorySettings(loss="trl", tokens=1024, checkpointing="on"))
+    stock = estimate(LLAMA_3_8B, MemorySettings(loss="stock", tokens=1024, checkpointing="on"))
+    assert one.logits < 600 * 2**20 < stock.logits
+
+
+def test_optimizers_of_8_bits_keep_embeddings_in_32() -> None:
+    settings = MemorySettings(method="full", optimizer="adamw_8bit")
+    state = estimate(LLAMA_3_8B, settings).optimizer
+    assert state > 2 * LLAMA_3_8B.parameters + 5 * LLAMA_3_8B.vocab * LLAMA_3_8B.hidden
+    assert estimate(LLAMA_3_8B, replace(settings, method="lora")).optimizer < state / 10
 
 
 def test_attention_step_by_step_takes_the_square_of_the_length() -> None:
@@ -170,7 +210,7 @@ SETTINGS = st.builds(
     batch_size=st.integers(1, 64),
     tokens=st.integers(1, 100_000),
     checkpointing=st.sampled_from(["off", "on", "unsloth"]),
-    loss=st.sampled_from(["stock", "shifted", "fused", "chunked"]),
+    loss=st.sampled_from(["trl", "stock", "shifted", "fused", "chunked"]),
     attention=st.sampled_from(["sdpa", "eager"]),
     device=st.sampled_from(["cuda", "cpu"]),
     packed=st.booleans(),

@@ -6,6 +6,7 @@ import torch
 from trl import SFTConfig
 
 from trainer_core.config.schema import RunConfig
+from trainer_core.planning.fitting import chunks_loss
 from trainer_core.runs.folder import RunFolder
 
 _OPTIMIZERS = {
@@ -63,6 +64,7 @@ def loop_config(
         dataloader_num_workers=0,
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,
+        loss_type="chunked_nll" if chunks_loss(config) else "nll",  # the same numbers
         max_length=None,  # TRL would cut at 1,024 tokens
         packing=False,
         dataset_kwargs={"skip_prepare_dataset": True},

@@ -1,10 +1,16 @@
 """How much memory this process has taken at most: of the GPU where there is one, else of RAM."""
 
+import os
 import sys
 from pathlib import Path
 
 import psutil
 import torch
+
+from trainer_core.hardware.gpus import GpuReader
+
+# More than a CUDA context takes (800 MiB were measured on an H200) is another process's.
+LARGEST_CONTEXT = 1 << 30
 
 
 def measured_peak() -> int:
@@ -26,12 +32,22 @@ def forget_peak() -> None:
             return
 
 
+def forget_embeddings() -> None:
+    """Let go of a model that was trained: bitsandbytes keeps each embedding for good, to know that
+    its state has 32 bits."""
+    bitsandbytes = sys.modules.get("bitsandbytes")
+    if bitsandbytes is not None:
+        bitsandbytes.optim.GlobalOptimManager.get_instance().initialize()
+
+
 def _context() -> int:
-    """What CUDA itself takes, in bytes: what is used of the GPU by us beyond what torch holds."""
-    free, total = torch.cuda.mem_get_info()
-    used = total - free - torch.cuda.memory_reserved()
-    others = 500 << 20  # more than a context takes is another process's
-    return int(min(max(0, used), others))
+    """What CUDA itself takes, in bytes: what is used of the GPU beyond what torch holds, by this
+    process where NVML tells, else by all."""
+    used = GpuReader().taken_by(os.getpid(), torch.cuda.current_device())
+    if used is None:
+        free, total = torch.cuda.mem_get_info()
+        used = total - free
+    return int(min(max(0, used - torch.cuda.memory_reserved()), LARGEST_CONTEXT))
 
 
 def _resident_peak() -> int:

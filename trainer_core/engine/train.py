@@ -138,7 +138,7 @@ def _train(
     from trainer_core.engine.batches import collator, to_dataset
     from trainer_core.engine.loop import Loop
     from trainer_core.engine.loop_config import loop_config
-    from trainer_core.engine.memory import forget_peak, measured_peak
+    from trainer_core.engine.memory import forget_embeddings, forget_peak, measured_peak
     from trainer_core.engine.outcome import Outcome
     from trainer_core.engine.probe import probe_if_wanted
 
@@ -181,6 +181,7 @@ def _train(
     recorder.record(Stage(stage="training", detail=detail))
     forget_peak()
     loop.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+    forget_embeddings()
     return outcome.finish(loop, measured_peak(), time.monotonic() - started)
 
 

@@ -56,6 +56,15 @@ class GpuReader:
         found = _ask(lambda: pynvml.nvmlDeviceGetCudaComputeCapability(self._handles[0]))
         return bool(found and found[0] >= BFLOAT16_CAPABILITY)
 
+    def taken_by(self, pid: int, index: int = 0) -> int | None:
+        """What a process takes of a GPU in bytes, its CUDA context included; None where NVML does
+        not tell, as in a container that numbers its processes anew."""
+        if index >= len(self._handles):
+            return None
+        handle = self._handles[index]
+        found = _ask(lambda: pynvml.nvmlDeviceGetComputeRunningProcesses(handle)) or []
+        return next((process.usedGpuMemory for process in found if process.pid == pid), None)
+
 
 def visible_handles(selection: str | None) -> list[Any]:
     """NVML handles in the order of CUDA_VISIBLE_DEVICES (`selection`), matched by UUID.

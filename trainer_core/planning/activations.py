@@ -13,9 +13,14 @@ from trainer_core.planning.shape import ModelShape
 # gradient of the logits are there at once, in float32. Shifted: and a copy of the logits. Fused:
 # 16-bit logits and their gradient.
 LOGIT_BYTES = {"stock": 12, "shifted": 16, "fused": 4}
-# Unsloth's chunks hold the whole chain in float32: up to 4 GiB, or half of what is free.
-CHUNKED_LOGIT_BYTES = 16
-LARGEST_CHUNK = 4 << 30
+# TRL's chunks are of so many trained tokens; beside what stock takes, the logits themselves.
+TRL_CHUNK = 256
+TRL_LOGIT_BYTES = 16
+# Unsloth's kernel holds float32 logits of so many numbers, in a power of two of tokens between
+# these, or half of what is free (unsloth_zoo.fused_losses.fused_linear, 2026.10).
+CHUNK_NUMBERS = 512 * 151936
+CHUNK_TOKENS = 512, 4096
+CHUNKED_LOGIT_BYTES = 4
 # On a CPU a chunk has 16 million logits, which are there twice in float32 (measured).
 CPU_CHUNK = 16 << 20
 CPU_CHUNK_BYTES = 8
@@ -57,14 +62,17 @@ def _kept(shape: ModelShape, settings: MemorySettings) -> int:
     if settings.unsloth_layers:
         # The inputs of both norms and of both blocks; queries, keys, values and the attention's
         # output; gate and up.
-        return settings.rows * size * (4 * hidden + 2 * query + both + 2 * middle)
-    if settings.masked or settings.attention == "eager":
+        kept = 4 * hidden + 2 * query + both + 2 * middle + shape.head_norm_width
+        return settings.rows * size * kept
+    if settings.masked or settings.attention == "eager" or _step_by_step(shape, settings):
         both = max(both, 2 * query)  # keys and values are repeated for every head
-    # Both norms keep their input, in float32. Gate, its activation, and up.
-    token = 4 * 2 * hidden + size * (2 * query + both + 3 * middle)
+    # Norms keep their input, in float32. Gate, its activation, and up.
+    norms, heads = shape.norms * hidden, shape.head_norm_width
+    token = 4 * (norms + heads) + settings.computed_bytes * (2 * query + both) + 3 * size * middle
     if settings.method == "full":
-        # What the norms multiply with their weights and what comes of it; the MLP's product.
-        token += size * (4 * hidden + middle)
+        # What the norms multiply with their weights and what matrices make of it; the MLP's
+        # product.
+        token += size * (2 * norms + heads + middle)
     else:
         token += _adapter_inputs(shape, settings)
     return settings.rows * token + _kept_of_attention(shape, settings)
@@ -79,7 +87,10 @@ def _adapter_inputs(shape: ModelShape, settings: MemorySettings) -> int:
     if settings.adapters_cast:
         # Each adapter makes a copy of its own.
         copy = 2 if settings.device == "cuda" else 4
-        return copy * (sum(inputs.values()) + settings.rank * len(inputs))
+        copies = copy * (sum(inputs.values()) + settings.rank * len(inputs))
+        if settings.quantization == "8bit":  # and so does each matrix (bitsandbytes, LLM.int8)
+            copies += 2 * sum(inside for inside, _, _ in shape.modules().values())
+        return copies
     # What several have in common is kept once; the attention's output is kept already.
     shared = {_PLACES[name]: inside for name, inside in inputs.items() if name != "o_proj"}
     return 4 * (sum(shared.values()) + settings.rank * len(inputs))
@@ -96,7 +107,16 @@ def _kept_of_attention(shape: ModelShape, settings: MemorySettings) -> int:
     squares = settings.batch_size * settings.tokens**2
     if settings.attention == "eager":
         return squares * shape.heads * _eager_kept(settings)
+    if _step_by_step(shape, settings):
+        return squares * shape.heads * 4
     return squares * settings.weight_bytes if settings.masked else 0  # each layer's own mask
+
+
+def _step_by_step(shape: ModelShape, settings: MemorySettings) -> bool:
+    """Whether SDPA has no fast kernel: where heads share keys and values, and no mask has them
+    repeated, PyTorch's one kernel for this computes in 16 bits only."""
+    shared = shape.kv_heads < shape.heads and not settings.masked
+    return shared and settings.device == "cuda" and settings.computed_bytes == 4
 
 
 def _eager_kept(settings: MemorySettings) -> int:
@@ -125,13 +145,27 @@ def _work(shape: ModelShape, settings: MemorySettings) -> int:
 def _logits(shape: ModelShape, settings: MemorySettings, held: int) -> int:
     """What the loss holds. `held` is what is there besides, in bytes."""
     numbers = settings.rows * shape.vocab
-    if settings.loss == "fused":
-        return numbers * LOGIT_BYTES["fused"]
-    if settings.loss != "chunked":
-        # And the last hidden states: the norm's input in float32, and what comes of it.
-        last = settings.rows * shape.hidden * (4 + settings.weight_bytes)
-        return numbers * LOGIT_BYTES[settings.loss] + last
-    if settings.device == "cpu":
-        return CPU_CHUNK_BYTES * min(numbers, CPU_CHUNK)
-    free = max(0, settings.memory - held)
-    return min(CHUNKED_LOGIT_BYTES * numbers, LARGEST_CHUNK, free // 2)
+    # The last hidden states: the norm's input in float32, and what comes of it.
+    last = settings.rows * shape.hidden * (4 + settings.weight_bytes)
+    if settings.loss == "trl":
+        chunk = min(settings.rows, TRL_CHUNK) * shape.vocab * TRL_LOGIT_BYTES
+        return last + chunk + _copied_head(shape, settings)
+    if settings.loss == "chunked":
+        if settings.device == "cpu":
+            return CPU_CHUNK_BYTES * min(numbers, CPU_CHUNK)
+        free = max(0, settings.memory - held)
+        return min(CHUNKED_LOGIT_BYTES * min(numbers, _chunk_numbers(shape)), free // 2)
+    return numbers * LOGIT_BYTES[settings.loss] + (0 if settings.loss == "fused" else last)
+
+
+def _copied_head(shape: ModelShape, settings: MemorySettings) -> int:
+    """The head's weights in the format that is computed in, where that is another."""
+    size = settings.computed_bytes
+    return size * shape.vocab * shape.hidden if size < settings.weight_bytes else 0
+
+
+def _chunk_numbers(shape: ModelShape) -> int:
+    """How many logits Unsloth's kernel holds at once."""
+    fewest, most = CHUNK_TOKENS
+    tokens = 1 << max(0, (CHUNK_NUMBERS // shape.vocab).bit_length() - 1)
+    return shape.vocab * min(max(tokens, fewest), most)

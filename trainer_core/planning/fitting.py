@@ -81,13 +81,19 @@ def memory_settings(config: RunConfig, tokens: int, machine: MachineFacts) -> Me
         batch_size=1 if training.batch_size == "auto" else training.batch_size,
         tokens=tokens,
         checkpointing=_cheapest(config) if checkpointing == "auto" else checkpointing,
-        loss="chunked" if unsloth else "stock",
+        loss="chunked" if unsloth else "trl" if chunks_loss(config) else "stock",
         attention="eager" if model.attention == "eager" else "sdpa",
         device="cuda" if on_gpu else "cpu",
         packed=training.packing in ("pack", "padding-free"),
         upcast=not unsloth,
         memory=budget(config, machine)[0],
     )
+
+
+def chunks_loss(config: RunConfig) -> bool:
+    """Whether the transformers backend computes the loss a chunk at a time: TRL cannot where the
+    head has an adapter of its own."""
+    return config.training.method == "full" or "lm_head" not in config.lora.targets
 
 
 def most_tokens(config: RunConfig, model: ModelFacts, machine: MachineFacts) -> int | None:

@@ -32,21 +32,23 @@ MEASURED_HEADROOM = 0.05
 QUANTISED = {"4bit": 0.5 + 1 / 64 + 4 / (64 * 256), "8bit": 1.0}
 
 # What an optimizer keeps of a trained weight: numbers in the weight's own format, and bytes
-# besides. 8-bit states have a 32-bit scale for 256 numbers. Adafactor keeps a row and a column of
-# each matrix: of an adapter of rank 16 that is a sixteenth.
+# besides. 8-bit states have a 32-bit scale for 256 numbers. Of Adafactor see _state_besides.
 OPTIMIZERS = {
     "adamw": (2.0, 0.0),
     "adamw_8bit": (0.0, 2 + 2 * 4 / 256),
     "paged_adamw": (0.0, 8.0),
     "paged_adamw_8bit": (0.0, 2 + 2 * 4 / 256),
-    "adafactor": (0.0, 4 / 16),
+    "adafactor": (0.0, 0.0),
     "lion": (0.0, 4.0),
     "lion_8bit": (0.0, 1 + 4 / 256),
     "sgd": (0.0, 0.0),
 }
 
-# What CUDA and its libraries take before the first tensor. 141 MiB were measured on one card; cards
-# and drivers differ, so this is for those that were not.
+# What 8-bit optimizers keep of a number of the input embedding, in bytes.
+EMBEDDING_STATE = {"adamw_8bit": 8, "lion_8bit": 4}
+
+# What CUDA and its libraries take before the first tensor. Cards and drivers differ: 141 MiB were
+# published of one, an H200 takes 800; so this is for those that were not measured.
 CUDA_CONTEXT = 500 << 20
 # What the allocator holds and cannot use, as a share of what tensors take: what the published
 # tables ask for, once the tensors are counted.
@@ -99,7 +101,7 @@ def estimate(shape: ModelShape, settings: MemorySettings) -> Estimate:
     weights = _weights(shape, settings)
     adapter = trained * settings.trained_bytes if settings.method == "lora" else 0
     gradients = trained * settings.trained_bytes
-    optimizer = int(trained * _optimizer_bytes(settings))
+    optimizer = int(trained * _optimizer_bytes(settings)) + _state_besides(shape, settings)
     held = weights + adapter + gradients + optimizer
     found = pass_memory(shape, settings, held + CUDA_CONTEXT)
     step = _step_bytes(shape, settings, trained)
@@ -144,15 +146,29 @@ def _optimizer_bytes(settings: MemorySettings) -> float:
     return own * settings.trained_bytes + others
 
 
+def _state_besides(shape: ModelShape, settings: MemorySettings) -> int:
+    """State that does not grow with the trained weights: of Adafactor a row and a column of each
+    matrix; and 8-bit optimizers keep that of embeddings in 32 bits (transformers' Trainer)."""
+    full = settings.method == "full"
+    embedding = shape.vocab * shape.hidden
+    if settings.optimizer == "adafactor":
+        ends = shape.lora_parameters(1, "all-linear" if full else settings.targets)
+        return 4 * (ends + (shape.vocab + shape.hidden if full else 0))
+    state = EMBEDDING_STATE.get(settings.optimizer, 0)
+    return int(embedding * (state - OPTIMIZERS[settings.optimizer][1])) if full and state else 0
+
+
 def _step_bytes(shape: ModelShape, settings: MemorySettings, trained: int) -> int:
-    """What the optimizer's step holds for a moment, when activations are gone: on a GPU a copy of
-    all that is trained (it goes over all at once), on a CPU two of the largest matrix."""
-    if settings.device == "cuda":
-        return trained * settings.trained_bytes
-    if settings.method == "lora":
-        return 0
+    """What the optimizer's step holds for a moment, when activations are gone: Adafactor four
+    copies of the largest matrix in float32; AdamW on a GPU a copy of all that is trained (it goes
+    over all at once), on a CPU two of the largest matrix; bitsandbytes nothing."""
     largest = max(shape.vocab * shape.hidden, shape.largest_matrix)
-    return 2 * largest * settings.trained_bytes
+    full = settings.method == "full"
+    if settings.optimizer == "adafactor":
+        return 16 * largest if full else 0
+    if settings.device == "cuda":
+        return trained * settings.trained_bytes if settings.optimizer == "adamw" else 0
+    return 2 * largest * settings.trained_bytes if full else 0
 
 
 def _most(fits: Callable[[int], bool]) -> int:

@@ -15,16 +15,17 @@ class MemorySettings:
     `batch_size` rows of `tokens` tokens (the longest example) make a micro-batch; `packed` says
     that a row holds several examples. `loss` says what is kept of the logits:
 
+    - trl: TRL's, over some trained tokens at a time;
     - stock: transformers' own loss, over all logits in float32;
     - shifted: the same before 2025, which shifted the logits, a copy more, instead of the labels;
     - fused: Unsloth's in early 2024, 16-bit logits with their gradient;
     - chunked: Unsloth's now, a piece at a time.
 
     A fused or chunked loss also means Unsloth's layers on a GPU in 16 bits; in all other cases its
-    layers keep what those of transformers do. `memory` is what the device has in bytes: chunks grow
-    to half of what is free. With 0 the estimate is for the smallest chunks. `upcast` says that
-    beside quantised layers all weights become float32, as in PEFT's prepare_model_for_kbit_training
-    (the transformers backend; Unsloth does not).
+    layers keep what those of transformers do. `memory` is what the device has in bytes: Unsloth's
+    chunks take half of what is free at most. With 0 the estimate is for the smallest chunks.
+    `upcast` says that beside quantised layers all weights become float32, as in PEFT's
+    prepare_model_for_kbit_training (the transformers backend; Unsloth does not).
     """
 
     method: Literal["lora", "full"] = "lora"
@@ -36,7 +37,7 @@ class MemorySettings:
     batch_size: int = 1
     tokens: int = 2048
     checkpointing: Literal["off", "on", "unsloth"] = "off"
-    loss: Literal["stock", "shifted", "fused", "chunked"] = "stock"
+    loss: Literal["trl", "stock", "shifted", "fused", "chunked"] = "stock"
     attention: Literal["sdpa", "eager"] = "sdpa"
     device: Literal["cuda", "cpu"] = "cuda"
     packed: bool = False
@@ -62,14 +63,24 @@ class MemorySettings:
     @property
     def unsloth_layers(self) -> bool:
         """Whether layers keep only what Unsloth's kernels need."""
-        own_loss = self.loss in ("fused", "chunked")
-        return own_loss and self.device == "cuda" and self.dtype != "float32"
+        return self.unsloth_loss and self.device == "cuda" and self.dtype != "float32"
+
+    @property
+    def unsloth_loss(self) -> bool:
+        """Whether the loss is one of Unsloth's."""
+        return self.loss in ("fused", "chunked")
 
     @property
     def weight_bytes(self) -> int:
         """Bytes of a weight that is not quantised, and of a number in the hidden states."""
-        upcast = self.quantised and self.upcast and self.loss in ("stock", "shifted")
+        upcast = self.quantised and self.upcast and not self.unsloth_loss
         return 4 if upcast else BYTES[self.dtype]
+
+    @property
+    def computed_bytes(self) -> int:
+        """Bytes of a number in what matrices are multiplied in: under autocast, on a GPU, not those
+        of the weights."""
+        return BYTES[self.dtype] if self.device == "cuda" else self.weight_bytes
 
     @property
     def adapters_cast(self) -> bool:

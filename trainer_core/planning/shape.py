@@ -13,6 +13,9 @@ _UNGATED = {"bloom", "codegen", "falcon", "gpt2", "gpt_neo", "gpt_neox", "gptj",
 _UNGATED |= {"phi", "starcoder2"}
 # Families that keep query, key and value in one matrix, and the MLP's gate and up in another.
 _FUSED = {"phi3"}
+# Families with norms before and after attention and MLP, and those that norm queries and keys.
+_FOUR_NORMS = ("gemma2", "gemma3")
+_HEAD_NORMS = ("qwen3", "gemma3")
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,17 @@ class ModelShape:
         return self.active_experts * self.intermediate
 
     @property
+    def norms(self) -> int:
+        """Norms over the hidden states in one layer."""
+        return 4 if self.model_type.startswith(_FOUR_NORMS) else 2
+
+    @property
+    def head_norm_width(self) -> int:
+        """Numbers of one token that norms over single heads read: queries and keys."""
+        has = self.model_type.startswith(_HEAD_NORMS)
+        return self.query_width + self.key_value_width // 2 if has else 0
+
+    @property
     def linear_parameters(self) -> int:
         """In the linear layers of attention and MLP: what quantization and "all-linear" reach."""
         attention = self.hidden * (2 * self.query_width + self.key_value_width)
@@ -68,10 +82,10 @@ class ModelShape:
     @property
     def small_parameters(self) -> int:
         """In norms, biases and routers: approximately, they are less than a thousandth."""
-        layer = 2 * self.hidden
+        layer = self.norms * self.hidden
         if self.attention_bias:
             layer += self.query_width + self.key_value_width
-        if self.model_type.startswith("qwen3"):
+        if self.head_norm_width:
             layer += 2 * self.head_dim  # a norm of queries and one of keys
         if self.experts > 1:
             layer += self.hidden * self.experts
