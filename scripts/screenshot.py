@@ -1,6 +1,7 @@
 """The pictures in the documentation, exported from the running dashboard.
 
 python scripts/screenshot.py RUN_FOLDER docs/train.svg
+python scripts/screenshot.py RUN_FOLDER docs/export.svg 5 v G
 python scripts/screenshot.py configs/demo/demo.yaml docs/data.svg j j j
 python scripts/screenshot.py --config configs/demo/demo.yaml docs/config.svg \\
     d P $(yes j | head -12) enter

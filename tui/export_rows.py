@@ -12,6 +12,7 @@ from tui.export_words import (
     FORMATS,
     OF_THE_REQUEST,
     TYPES,
+    UNSET,
     USUAL,
     asked_words,
     format_details,
@@ -64,6 +65,7 @@ def settings(session: ExportSession) -> list[str]:
         "base": base_matters,
         "dequantize": base_matters,
         "ollama": True,
+        "force": in_ollama,
         "ollama_base": in_ollama and "adapter-gguf" in chosen,
         "ollama_host": in_ollama,
         "ollama_remote": in_ollama and not session.ollama_place[1],
@@ -103,7 +105,9 @@ def _format_row(session: ExportSession, what: str) -> ExportRow:
 
 def _setting_row(session: ExportSession, name: str) -> ExportRow:
     value = session.value(name)
-    words = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value or "–")
+    words = str(value) if value is not None else f"({UNSET[name]})"
+    if isinstance(value, bool):
+        words = "yes" if value else "no"
     shown = Text().append(one_line(words, limit=80), "" if name in session.values else "dim")
     field = field_of(name)
     about = field.doc.description if field is not None else OF_THE_REQUEST[name]

@@ -226,7 +226,7 @@ def field_of(name: str) -> FormField | None:
 
 def choices_of(name: str) -> tuple[str, ...]:
     """The words that a setting takes; none where it is typed."""
-    if name == "ollama_remote":
+    if name in ("force", "ollama_remote"):
         return ("false", "true")
     field = field_of(name)
     return field.choices if field is not None else ()

@@ -48,11 +48,21 @@ TYPES = {
 }
 # Listed at once; the others where they are wanted.
 USUAL = ("q4_k_m", "q5_k_m", "q6_k", "q8_0", "f16", "bf16")
+# What a setting is that is not set.
+UNSET = {
+    "name": "the run's name",
+    "base": "found by its name",
+    "ollama": "not registered",
+    "ollama_base": "to be named",
+    "ollama_host": "OLLAMA_HOST, else this machine",
+    "push": "not uploaded",
+}
 # What the config's section does not have, in the words of its descriptions.
 OF_THE_REQUEST = {
     "name": "What the files are called; the run's name if not given.",
     "ollama_base": "The model in Ollama on which the adapter stands.",
     "ollama_host": "Where Ollama listens; OLLAMA_HOST if not given, else this machine.",
+    "force": "Whether a model that Ollama has under this name is replaced.",
     "ollama_remote": "Whether the model may be sent to an Ollama on another machine.",
 }
 

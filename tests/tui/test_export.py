@@ -259,8 +259,11 @@ async def test_a_name_in_ollama_and_where_it_goes(
         await pilot.press("space", "r")
         await until(lambda: "Ollama takes a GGUF" in text_of(app, "#ending"), "why not")
         await go_to(app, "gguf q8_0")
+        await pilot.press("space")
+        await go_to(app, "force")
         await pilot.press("space", "r")
         await until(lambda: bool(asked), "the start")
+        assert asked[0].force is True
         assert (asked[0].ollama, asked[0].ollama_host) == ("my-model:v1", "localhost:4321")
 
 

@@ -10,8 +10,8 @@ from tui.widgets.lines import Lines
 from tui.widgets.wrapped import wrapped
 
 FORMAT = 13
-NUMBER = 11
-LIMIT = 13
+NUMBER = 10
+LIMIT = 9
 # The columns of the check's table, but for the name of what was measured.
 NAME = 60
 INDENT = "  "
@@ -93,7 +93,7 @@ def _written_line(one: Exported) -> Text:
         sign, style, words = "✖", "red", "check FAILED"
     line = Text(no_wrap=True, overflow="ellipsis").append(f"{sign} ", style)
     line.append(f"{one_line(one.format, limit=FORMAT):<{FORMAT}} ", "bold")
-    line.append(f"{words:<22}", style)
+    line.append(f"{words:<20} ", style)
     line.append(f"{size(one.size):>10} {duration(one.seconds):>9}  ")
     return line.append(one_line(one.path), "dim")
 
