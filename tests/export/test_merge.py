@@ -41,7 +41,7 @@ def adapter(request: pytest.FixtureRequest, demo: Path, tmp_path: Path) -> tuple
         if parameter.requires_grad:
             scale = 1.0 if "magnitude" in name else 0.0
             parameter.data = scale * parameter.data + 0.1 * torch.randn_like(parameter)
-    adapted.save_pretrained(tmp_path / "adapter", save_embedding_layers=False)
+    adapted.save_pretrained(tmp_path / "adapter")
     return tmp_path / "adapter", adapted.merge_and_unload()
 
 

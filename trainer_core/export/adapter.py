@@ -62,8 +62,12 @@ def read_adapter(folder: Path) -> Adapter:
     parts: dict[str, dict[str, torch.Tensor]] = {}
     replaced: dict[str, torch.Tensor] = {}
     for name, facts in weights.tensors.items():
-        tensor = weights.rows(name, 0, facts.rows).float()
         plain = name.removeprefix(_PREFIX)
+        if (
+            ".base_layer." in plain
+        ):  # PEFT keeps the base's own embeddings beside an adapter on them
+            continue
+        tensor = weights.rows(name, 0, facts.rows).float()
         match = _PART.match(plain)
         if match is None:
             replaced[plain] = tensor

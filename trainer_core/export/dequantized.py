@@ -1,6 +1,7 @@
 """Weights that bitsandbytes packed into 4 bits, turned back; what was rounded away is lost."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ class DequantizedWeights:
                 hint="bitsandbytes' 4 bits can. Name the 16-bit model with --base.",
             )
         parts = tuple(f"{name}." for name in self._states)
+        self._lock = threading.Lock()
         self._open: tuple[str, torch.Tensor] | None = None
         self.tensors = {
             name: self._facts(name) if name in self._states else facts
@@ -40,10 +42,11 @@ class DequantizedWeights:
         """See Weights."""
         if name not in self._states:
             return self._stored.rows(name, start, stop)
-        if self._open is None or self._open[0] != name:
-            self._open = None  # not two at once
-            self._open = (name, self._unpack(name))
-        return self._open[1][start:stop].clone()
+        with self._lock:  # a converter reads in several threads, and the memory is for one tensor
+            if self._open is None or self._open[0] != name:
+                self._open = None
+                self._open = (name, self._unpack(name))
+            return self._open[1][start:stop].clone()
 
     def _facts(self, name: str) -> TensorFacts:
         state = self._state(name)

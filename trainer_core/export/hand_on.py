@@ -22,10 +22,6 @@ def require_ollama(request: ExportRequest) -> None:
     """Look, before the work, whether Ollama will take it. Raises UserError or BackpropError."""
     if request.ollama is None:
         return
-    if not {"gguf", "adapter-gguf"} & set(request.formats):
-        raise UserError(
-            "Ollama takes a GGUF, and none is asked for", hint="Add --format gguf to it."
-        )
     if "gguf" not in request.formats and request.ollama_base is None:
         raise UserError(
             "an adapter in Ollama stands on a model that Ollama has",

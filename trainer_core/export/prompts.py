@@ -2,6 +2,7 @@
 
 import json
 import logging
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,10 +33,11 @@ _GENERAL = (
 
 def strings(prompts: Sequence[str]) -> list[str]:
     """Strings on which two tokenizers that differ anywhere are likely to differ: spaces, digits,
-    capitals, accents, scripts, emoji, code; and the prompts themselves."""
+    capitals, accents, scripts, emoji, code; and the prompts themselves. Composed (NFC): tokenizers
+    that compose what they read are known, and llama.cpp never does."""
     path = Path(__file__).parent / "strings.jsonl"
     listed = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [*listed, *prompts]
+    return [unicodedata.normalize("NFC", text) for text in [*listed, *prompts]]
 
 
 def prompts(source: Source) -> tuple[list[list[int]], str]:

@@ -42,7 +42,8 @@ class TensorFacts:
 
 
 class Weights(Protocol):
-    """Named tensors that are read row by row. Names are transformers' own: `model.layers.0…`."""
+    """Named tensors that are read row by row, by several threads at once. Names are transformers'
+    own: `model.layers.0…`."""
 
     @property
     def tensors(self) -> dict[str, TensorFacts]:

@@ -1,15 +1,14 @@
 """Who trains: Unsloth or plain transformers. Decided before anything heavy is imported."""
 
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
-from trainer_core.config.export_section import WRITTEN_HERE
 from trainer_core.config.schema import RunConfig
 from trainer_core.errors import UserError
+from trainer_core.planning.export_limits import export_limits
 
 Backend = Literal["unsloth", "transformers"]
 
@@ -135,7 +134,13 @@ def _limits(config: RunConfig, gpu: bool) -> Iterator[tuple[bool, str, str]]:
         "lora.init: loftq mends a base that is quantised to 4 bits, on a GPU",
         "Set model.quantization: 4bit on a machine with a GPU, or lora.init: default.",
     )
-    yield from _export_limits(config)
+    yield (
+        full and bool({"adapter", "adapter-gguf"} & set(config.export.formats)),
+        "export.formats names an adapter, and training.method: full makes a whole model",
+        "Take merged, gguf or onnx.",
+    )
+    if config.export.formats:
+        yield from export_limits(config.export)
     # Unsloth's CPU backend takes these without a word, and without effect; where it was imported
     # it has patched the loop of transformers too.
     patched = unsloth or "unsloth" in sys.modules
@@ -158,46 +163,6 @@ def _limits(config: RunConfig, gpu: bool) -> Iterator[tuple[bool, str, str]]:
             f"tracking.to names {tracker}, which is not installed",
             f"pip install {tracker}, or leave it out.",
         )
-
-
-def _export_limits(config: RunConfig) -> Iterator[tuple[bool, str, str]]:
-    """What the export at the run's end could not do; better known before the night than after."""
-    wish = config.export
-    add_llama = "make install-export, or pip install 'backprop-tui[export]'."
-    k_quants = [kind for kind in wish.quantizations if kind not in WRITTEN_HERE]
-    yield (
-        "gguf" in wish.formats and bool(k_quants) and find_spec("llama_cpp") is None,
-        f"export.quantizations names {', '.join(k_quants)}, which needs llama-cpp-python",
-        f"{add_llama} Without it: q8_0.",
-    )
-    yield (
-        wish.check
-        and bool({"gguf", "adapter-gguf"} & set(wish.formats))
-        and find_spec("llama_cpp") is None,
-        "the check of a GGUF runs it, which needs llama-cpp-python",
-        f"{add_llama} Or set export.check: false.",
-    )
-    yield (
-        "onnx" in wish.formats and find_spec("onnxruntime_genai") is None,
-        "export.formats names onnx, whose builder is not installed",
-        "make install-export, or pip install 'backprop-tui[onnx]'.",
-    )
-    adapters = {"adapter", "adapter-gguf"} & set(wish.formats)
-    yield (
-        config.training.method == "full" and bool(adapters),
-        "export.formats names an adapter, and training.method: full makes a whole model",
-        "Take merged, gguf or onnx.",
-    )
-    yield (
-        wish.ollama is not None and "gguf" not in wish.formats,
-        "export.ollama registers a GGUF, and export.formats does not name gguf",
-        "Add gguf to export.formats.",
-    )
-    yield (
-        wish.push is not None and bool(wish.formats) and not os.environ.get("HF_TOKEN"),
-        "export.push uploads to the hub, and HF_TOKEN is not set",
-        "Set it in the environment: it is never kept in a file.",
-    )
 
 
 _BITSANDBYTES = {"adamw_8bit", "paged_adamw", "paged_adamw_8bit", "lion", "lion_8bit"}

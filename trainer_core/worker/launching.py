@@ -7,6 +7,7 @@ from trainer_core.config.export_section import ExportRequest
 from trainer_core.config.load import LoadedConfig
 from trainer_core.errors import UserError
 from trainer_core.files import write_atomically
+from trainer_core.planning.export_limits import require_exportable
 from trainer_core.runs.folder import RunFolder, run_name
 from trainer_core.runs.registry import find_run, new_run
 from trainer_core.runs.status import is_alive, new_status, read_status, write_status
@@ -44,6 +45,7 @@ def launch_export(
     Raises UserError if there is nothing to export or no place for it, BackpropError if the worker
     does not start.
     """
+    require_exportable(request)
     source = _resolved(request.source)
     request = request.model_copy(update={"source": str(source), "force": force})
     folder = _folder_for(source, request, output, force=force)
