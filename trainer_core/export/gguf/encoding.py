@@ -46,6 +46,8 @@ def byte_size(shape: tuple[int, ...], kind: Type) -> int:
 def encode(rows: torch.Tensor, kind: Type) -> Bytes:
     """The bytes of `rows`, [..., row], in a type. Rounds to the nearest, halves to even."""
     if kind in _TORCH:
+        if kind == Type.F16 and rows.dtype == torch.bfloat16:
+            rows = rows.to(torch.float32)  # exact, and torch is 2.5 times as fast in two steps
         flat = rows.to(_TORCH[kind]).contiguous().reshape(-1)
         return np.asarray(flat.view(torch.uint8).numpy())
     quantized = gguf.quants.quantize(rows.to(torch.float32).numpy(), kind)

@@ -15,6 +15,7 @@ import torch
 from trainer_core.export.gguf.encoding import Bytes, encode
 from trainer_core.export.gguf.tensors import Written
 from trainer_core.export.model import Tell
+from trainer_core.export.settling import Settling
 
 # Bytes of numbers in 32 bits that are worked on at once: larger ones are slower, as they leave the
 # processor's cache, and take memory (several times this while quantised, and for each block ahead).
@@ -42,12 +43,12 @@ def write_tensors(
         writer.write_header_to_file(target)
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
-        blocks = _Counted(_encoded(pool, tensors), tell)
-        for tensor in tensors:
-            writer.write_tensor_data(_Stream(tensor, blocks))
-        for file in writer.fout or []:
-            file.flush()
-            os.fsync(file.fileno())
+        assert writer.fout is not None  # noqa: S101 - the header was written to it
+        with Settling(writer.fout[0]) as disk:
+            blocks = _Counted(_encoded(pool, tensors), tell, disk)
+            for tensor in tensors:
+                writer.write_tensor_data(_Stream(tensor, blocks))
+            disk.finish()
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)
@@ -64,15 +65,17 @@ class _Block:
 class _Counted:
     """Blocks, and what was read for them."""
 
-    def __init__(self, blocks: Iterator[_Block], tell: Tell) -> None:
+    def __init__(self, blocks: Iterator[_Block], tell: Tell, disk: Settling) -> None:
         self._blocks = blocks
         self._tell = tell
+        self._disk = disk
         self._done = 0
 
     def write(self, file: BinaryIO) -> bool:
         """Write the next one. Whether it was the last of its tensor."""
         block = next(self._blocks)
         file.write(block.data.data)
+        self._disk.wrote(block.data.nbytes)
         self._done += block.read
         self._tell(self._done)
         return block.last

@@ -15,6 +15,7 @@ from trainer_core.export.gguf.stream import write_tensors
 from trainer_core.export.gguf.tensors import EMBEDDINGS, own_names, tensors_of
 from trainer_core.export.gguf.values import add_values
 from trainer_core.export.gguf.vocabulary import Vocabulary, read_vocabulary
+from trainer_core.export.gguf.writer import ListWriter
 from trainer_core.export.model import ExportModel, Tell
 
 # llama.cpp takes the white space after special tokens away where the model's name has this in it,
@@ -36,7 +37,7 @@ def write_gguf(model: ExportModel, target: Path, kind: GgufType, tell: Tell) -> 
     architecture = architecture_of(model.config)
     tensors = tensors_of(architecture, model.weights, kind)
     vocabulary = read_vocabulary(model.tokenizer, _flat(model.config), _rows(model))
-    writer = gguf.GGUFWriter(None, architecture.name)
+    writer = ListWriter(None, architecture.name)
     _add_model(writer, model, architecture, vocabulary, kind)
     _add_vocabulary(writer, vocabulary)
     if model.template:
