@@ -1,9 +1,9 @@
-"""What each number format changes of a trained model: the numbers behind trainer_core/export/limits.py.
+"""What each number format changes of a trained model, the numbers behind export/limits.py.
 
     python benchmarks/export/formats.py RUN [RUN…]
 
-Every type of GGUF is made of each run's weights, run in llama.cpp and compared with the trained model
-in transformers, by the export's own check.
+Every type of GGUF is made of each run's weights, run in llama.cpp and compared with the trained
+model in transformers, by the export's own check.
 """
 
 import sys
@@ -43,19 +43,19 @@ def _reference(source: Source) -> Reference:
     asked, origin = prompts(source)
     model = trained_model(source)
     texts = strings([model.text(ids) for ids in asked])
-    return ask_trained(model, texts, asked, origin, lambda done: None)
+    return ask_trained(model, texts, asked, origin, lambda _: None)
 
 
 def _row(folder: Path, source: Source, reference: Reference, kind: GgufType) -> None:
     path = folder / f"{kind}.gguf"
     if kind in WRITTEN_HERE:
-        write_gguf(source.model(), path, kind, lambda done: None)
+        write_gguf(source.model(), path, kind, lambda _: None)
     else:
         quantize(folder / "f32.gguf", path, kind)
     speaker = LlamaSpeaker(path, context=MOST_TOKENS)
     try:
         limits = limits_of(kind, other_base=False)
-        found = compare(reference, speaker, limits, lambda done: None)
+        found = compare(reference, speaker, limits, lambda _: None)
     finally:
         speaker.close()
     values = "  ".join(f"{one.value:8.5f} of {one.limit:<6g}" for one in found.measures[1:])

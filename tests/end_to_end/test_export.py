@@ -9,6 +9,8 @@ import psutil
 import pytest
 
 from tests.end_to_end.real_runs import DEMO, Cli, events, job_of, training, wait_for
+from tests.export.hub_here import TOKEN, HubHere
+from tests.export.ollama.ollama_here import OllamaHere
 
 STEPS = 30
 
@@ -124,7 +126,9 @@ def test_what_was_not_checked_says_so(cli: Cli, run: Path) -> None:
 def test_an_adapter_alone_can_be_exported(cli: Cli, run: Path) -> None:
     shutil.copytree(run / "adapter" / "last", cli.folder / "mine")
     cli.run("export", "./mine", "-f", "merged", "--dtype", "float32")
-    assert check_of(cli.folder / "exports" / "mine" / "1")["artefacts"]["merged"]["passed"]
+    place = cli.folder / "exports" / "mine" / "1"
+    assert check_of(place)["artefacts"]["merged"]["passed"]
+    assert json.loads((place / "merged" / "config.json").read_text())["dtype"] == "float32"
 
 
 def test_a_merged_folder_can_be_exported(cli: Cli, merged: Path) -> None:
@@ -277,3 +281,46 @@ def test_python_exports_what_it_trained(cli: Cli) -> None:
     assert made.commands[-1] == "ollama run my-model"
     with pytest.raises(BackpropError, match="does not speak like"):
         trainer.export("gguf", quantization="tq1_0")
+
+
+def test_a_gguf_goes_to_ollama_with_the_template_of_its_training(cli: Cli, merged: Path) -> None:
+    with OllamaHere() as ollama:
+        cli.environment["OLLAMA_HOST"] = ollama.host
+        call = ["export", str(merged), "-f", "gguf", "--no-check", "--ollama-name", "hen"]
+        done = cli.run(*call)
+        assert "next            ollama run hen" in done.stdout
+        (made,) = ollama.models.values()
+        assert "<|im_start|>user" in made["template"]
+        assert made["parameters"] == {"num_ctx": 512, "stop": ["<|im_start|>", "<|im_end|>"]}
+        (digest,) = made["files"].values()
+        assert ollama.blobs[digest][:4] == b"GGUF"
+        # What Ollama has already is not replaced unless that is asked.
+        assert "has a model hen already" in cli.run(*call, status=2).stderr
+        cli.run(*call, "--force")
+    with OllamaHere(trouble="full") as ollama:
+        cli.environment["OLLAMA_HOST"] = ollama.host
+        done = cli.run(*call, status=1)
+        assert "no space left" in done.stderr
+    # Without Ollama all else is done, and the way to hand it over stands beside it.
+    cli.environment["OLLAMA_HOST"] = ollama.host
+    assert "no Ollama answers" in cli.run(*call, status=1).stderr
+    last = max((cli.folder / "exports" / "merged").iterdir(), key=lambda path: int(path.name))
+    assert {"merged-Q8_0.gguf", "Modelfile", "README.md"} <= {path.name for path in last.iterdir()}
+
+
+def test_an_export_goes_to_the_hub(cli: Cli, merged: Path) -> None:
+    with HubHere() as hub:
+        cli.environment |= {
+            "HF_ENDPOINT": hub.url,
+            "HF_TOKEN": TOKEN,
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_OFFLINE": "0",
+        }
+        done = cli.run("export", str(merged), "-f", "gguf", "--no-check", "--push", "me/hen")
+        assert set(hub.files) == {"README.md", "Modelfile", "merged-Q8_0.gguf"}
+        assert f"{hub.url}/me/hen" in done.stdout
+    folder = cli.folder / "exports"
+    said = [
+        path for path in folder.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()
+    ]
+    assert said == []

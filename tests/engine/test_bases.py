@@ -200,22 +200,33 @@ def test_the_pace_of_hardware_samples(demo: Path, tmp_path: Path) -> None:
 def test_an_adapter_that_began_in_the_base_fits_the_base_as_it_is(
     demo: Path, tmp_path: Path, start: str, rslora: bool
 ) -> None:
-    """The merged model, made of what was trained, is the base with the saved adapter."""
+    """The validation loss of the run is that of the base with the saved adapter, and so with what
+    an export makes of its last checkpoint."""
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
+    from trainer_core.config.export_section import ExportRequest
+    from trainer_core.export.source import find_source
+
     result, _ = train(
-        demo / "base", lora__init=start, lora__rslora=rslora, export__merged=True, training__steps=8
+        demo / "base",
+        lora__init=start,
+        lora__rslora=rslora,
+        training__steps=8,
+        training__save_steps=8,
     )
-    merged = AutoModelForCausalLM.from_pretrained(result.folder / "exports" / "merged")
-    base = AutoModelForCausalLM.from_pretrained(demo / "base", dtype=torch.float32)
-    tuned = PeftModel.from_pretrained(base, result.adapter)
-    ids = torch.arange(5, 40)[None]
-    with torch.no_grad():
-        first, second = merged(ids).logits, tuned(ids).logits
-        plain = AutoModelForCausalLM.from_pretrained(demo / "base", dtype=torch.float32)(ids).logits
-    assert (first - second).abs().max() < 1e-3
-    assert (first - plain).abs().max() > 0.1
+    request = ExportRequest(source=str(result.folder), checkpoint="step-8", formats=["adapter"])
+    saved, ids = find_source(request), torch.arange(5, 40)[None]
+    found = []
+    for adapter in (result.adapter, saved.settled(tmp_path / "plain").folder, None):
+        model = AutoModelForCausalLM.from_pretrained(demo / "base", dtype=torch.float32)
+        if adapter is not None:
+            model = PeftModel.from_pretrained(model, adapter)
+        with torch.no_grad():
+            found.append(model(ids).logits)
+    last, checkpoint, plain = found
+    assert (last - checkpoint).abs().max() < 1e-4
+    assert (last - plain).abs().max() > 0.1
 
 
 @pytest.mark.parametrize("settings", [{"training__method": "full"},

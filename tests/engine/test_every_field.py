@@ -312,10 +312,6 @@ EXAMPLES: dict[str, tuple[dict[str, Any], Shows]] = {
         {"safety.probe": "on"},
         lambda old, new: "measured" in new.log and new.losses == old.losses,
     ),
-    "export.merged": (
-        {"export.merged": True},
-        lambda _, new: (new.folder / "exports" / "merged" / "model.safetensors").is_file(),
-    ),
     "tracking.to": (
         {"tracking.to": ["tensorboard"]},
         lambda _, new: b"train/loss" in _written(new.folder / "tensorboard"),
@@ -363,6 +359,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], Shows]] = {
         lambda old, new: new.of("metrics")[0].epoch == 0.5 > old.of("metrics")[0].epoch,
     ),
 }
+EXPORTS = "tests/end_to_end/test_export.py"
 PREPARE, SPLITS = "tests/tokens/test_prepare.py", "tests/data/test_splits.py"
 SOURCES = "tests/data/test_sources.py"
 TOGETHER = "test_columns_that_rows_are_kept_together_and_shared_out_by"
@@ -377,6 +374,15 @@ ELSEWHERE = {
     "logging.hardware_seconds": "tests/engine/test_bases.py::test_the_pace_of_hardware_samples",
     "safety.bad_loss": "tests/engine/test_bases.py::test_a_loss_that_is_not_a_number",
     "tracking.project": "tests/engine/test_loop_config.py::test_trackers_hear_of_the_project",
+    "export.formats": f"{EXPORTS}::test_a_run_exports_itself_when_it_has_finished",
+    "export.quantizations": f"{EXPORTS}::test_a_run_exports_itself_when_it_has_finished",
+    "export.check": f"{EXPORTS}::test_what_was_not_checked_says_so",
+    "export.dtype": f"{EXPORTS}::test_an_adapter_alone_can_be_exported",
+    "export.ollama": f"{EXPORTS}::test_a_gguf_goes_to_ollama_with_the_template_of_its_training",
+    "export.push": f"{EXPORTS}::test_an_export_goes_to_the_hub",
+    "export.onnx_precision": "tests/export/test_onnx.py::test_fewer_bits",
+    "export.base": "tests/export/test_source.py::test_a_quantised_base_gives_way",
+    "export.dequantize": "tests/export/test_source.py::test_a_quantised_base_is_turned_back",
     "data.train": f"{PREPARE}::test_several_sources_weights_limits_and_other_splits",
     "data.train[].columns": "tests/data/test_formats.py::test_columns_that_the_config_names",
     "data.near_duplicates": f"{PREPARE}::test_copies_of_a_near_duplicate_go_with_it",

@@ -297,7 +297,9 @@ def test_a_quantised_base_is_the_users_choice() -> None:
         (["lora.init=pissa", "model.quantization=4bit"], "quantised to 4 bits"),
         (["lora.init=loftq"], "on a GPU"),
         (["tracking.to=[mlflow]"], "mlflow, which is not installed"),
-        (["export.merged=true", "model.quantization=4bit"], "rounded"),
+        (["export.formats=[adapter]", "training.method=full"], "makes a whole model"),
+        (["export.formats=[merged]", "export.push=me/it"], "HF_TOKEN"),
+        (["export.formats=[merged]", "export.ollama=mine"], "Ollama takes a GGUF"),
     ],
 )
 def test_what_cannot_be_done_here_is_refused(settings: list[str], words: str) -> None:

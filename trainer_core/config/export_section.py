@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from trainer_core.config.fields import Auto, Section, Text
+from trainer_core.config.fields import Section, Text
 from trainer_core.config.model_section import Dtype
 from trainer_core.errors import UserError
 
@@ -39,9 +39,9 @@ class ExportSection(Section):
         description="Types of the GGUF files, one file each. The K-quants (q4_k_m and so on) need "
         "llama-cpp-python.",
     )
-    dtype: Auto | Dtype = Field(
-        "auto",
-        description="Number format of merged weights. auto: 16 bits, as the base has them; "
+    dtype: Dtype | None = Field(
+        None,
+        description="Number format of merged weights. If not given 16 bits, as the base has them; "
         "bfloat16 for a base of 32.",
     )
     onnx_precision: OnnxPrecision = Field("fp32", description="Number format of the ONNX model.")

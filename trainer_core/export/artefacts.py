@@ -111,7 +111,7 @@ def _adapter_gguf(wish: _Wish) -> list[Artefact]:
 
 def _merged(wish: _Wish) -> list[Artefact]:
     def dtype_of(shop: Workshop) -> str:
-        if wish.request.dtype != "auto":
+        if wish.request.dtype is not None:
             return wish.request.dtype
         return "bfloat16" if shop.model.dtype == "float32" else shop.model.dtype
 
@@ -124,7 +124,7 @@ def _merged(wish: _Wish) -> list[Artefact]:
     def speak(_: Workshop, path: Path) -> Speaker:
         return TransformersSpeaker(path, path)
 
-    kept = "bfloat16" if wish.request.dtype == "auto" else wish.request.dtype
+    kept = wish.request.dtype or "bfloat16"
     limits = limits_of(kept, other_base=_other_base(wish.source))
     return [Artefact("merged", "merged", make, speak, limits, _vllm)]
 

@@ -81,7 +81,7 @@ class _Job:
         quieten(offline=False)
         source = find_source(self._request)
         artefacts = plan_artefacts(self._request, source)
-        require_ollama(self._request)
+        require_ollama(self._request, self._notice)
         if self._request.push is not None:
             require_token()
         require_room(self._folder.path, self._request, source)

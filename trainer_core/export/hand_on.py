@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trainer_core.config.export_section import ExportRequest
-from trainer_core.errors import UserError
+from trainer_core.errors import BackpropError, UserError
 from trainer_core.export.ollama.model import OllamaModel
 from trainer_core.export.ollama.modelfile import write_modelfile
 from trainer_core.export.ollama.register import check_ollama, register
@@ -18,8 +18,9 @@ from trainer_core.tokens.tokenizer import load_tokenizer
 CONTEXT = 4096
 
 
-def require_ollama(request: ExportRequest) -> None:
-    """Look, before the work, whether Ollama will take it. Raises UserError or BackpropError."""
+def require_ollama(request: ExportRequest, notice: Callable[[str, str], None]) -> None:
+    """Look, before the work, whether Ollama will take it. One that does not answer is only said to
+    `notice`: it is wanted at the end. Raises UserError for what will not be better then."""
     if request.ollama is None:
         return
     if "gguf" not in request.formats and request.ollama_base is None:
@@ -27,7 +28,12 @@ def require_ollama(request: ExportRequest) -> None:
             "an adapter in Ollama stands on a model that Ollama has",
             hint="Name it with --ollama-base, or take --format gguf.",
         )
-    check_ollama(request.ollama, request.ollama_host, request.ollama_remote, request.force)
+    try:
+        check_ollama(request.ollama, request.ollama_host, request.ollama_remote, request.force)
+    except UserError:
+        raise
+    except BackpropError as error:
+        notice(error.message, f"{error.hint} The rest is done, then it is asked again.")
 
 
 def hand_to_ollama(

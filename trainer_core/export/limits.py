@@ -2,9 +2,9 @@
 
 There is no standard for that. These stand at three to ten times what sound conversions change: of
 models of 0.3 and 2 million parameters, which suffer more than large ones
-(benchmarks/export/formats.py), and of Llama 3 8B (llama.cpp, tools/perplexity/README.md: Q8_0 0.0014
-nats, Q6_K 0.0055, Q5_K_M 0.011, Q4_K_M 0.031, Q4_0 0.072, Q3_K_M 0.10, Q2_K 0.45). A wrong rope,
-order of weights, tokenizer or template changes whole nats.
+(benchmarks/export/formats.py), and of Llama 3 8B (llama.cpp, tools/perplexity/README.md: Q8_0
+0.0014 nats, Q6_K 0.0055, Q5_K_M 0.011, Q4_K_M 0.031, Q4_0 0.072, Q3_K_M 0.10, Q2_K 0.45). A wrong
+rope, order of weights, tokenizer or template changes whole nats.
 """
 
 from trainer_core.export.check import Limits

@@ -16,8 +16,8 @@ from trainer_core.planning.gguf_sizes import gguf_bytes
 # Room that is asked for, as a multiple of what will be written.
 HEADROOM = 1.2
 
-# Bytes of a number of merged weights; "auto" is 16 bits.
-_WIDTHS = {"auto": 2, "bfloat16": 2, "float16": 2, "float32": 4}
+# Bytes of a number of merged weights; 16 bits if none is named.
+_WIDTHS = {None: 2, "bfloat16": 2, "float16": 2, "float32": 4}
 # ONNX: bytes of a weight in linear layers, and of all other numbers. int4 has a 32-bit scale for
 # each 32. The graph itself takes some 100 KB.
 _ONNX = {"fp32": (4.0, 4), "fp16": (2.0, 2), "int4": (0.5 + 4 / 32, 4)}
