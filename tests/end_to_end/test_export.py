@@ -324,3 +324,18 @@ def test_an_export_goes_to_the_hub(cli: Cli, merged: Path) -> None:
         path for path in folder.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()
     ]
     assert said == []
+
+
+def test_without_llama_cpp_all_else_works(cli: Cli, merged: Path) -> None:
+    (cli.folder / "sitecustomize.py").write_text('import sys\nsys.modules["llama_cpp"] = None\n')
+    cli.environment["PYTHONPATH"] = str(cli.folder)
+    call = ["export", str(merged), "-f", "gguf", "--output", "out"]
+    for more in (["-q", "q4_k_m"], ["-q", "q8_0"]):
+        done = cli.run(*call, *more, status=2)
+        assert "llama-cpp-python" in done.stderr
+        assert "make install-export" in done.stderr
+    assert not (cli.folder / "out").exists()
+    cli.run(*call, "-q", "q8_0", "--no-check")
+    assert (cli.folder / "out" / "merged-Q8_0.gguf").read_bytes()[:4] == b"GGUF"
+    cli.run("export", str(merged), "-f", "merged", "--output", "again")
+    assert check_of(cli.folder / "again")["artefacts"]["merged"]["passed"]
