@@ -46,6 +46,14 @@ def test_a_folder_in_a_run_brings_the_run_along(trained: RunFolder) -> None:
         assert found.config is not None
 
 
+def test_a_run_of_another_version_still_has_its_weights(trained: RunFolder, demo: Path) -> None:
+    text = trained.resolved.read_text()
+    trained.resolved.write_text(text.replace("format: 3", "format: 2"))
+    found = source_of(trained.path)
+    assert (found.folder, found.config) == (trained.adapter / "best", None)
+    assert found.base == (demo / "base").resolve()
+
+
 def test_an_adapter_alone_knows_its_base(trained: RunFolder, tmp_path: Path, demo: Path) -> None:
     alone = tmp_path / "elsewhere"
     shutil.copytree(trained.adapter / "last", alone)

@@ -162,7 +162,8 @@ class TextLines:
         elif isinstance(event, Checkpoint):
             self._print(f"step {event.step:,}: saved {event.path}")
         elif isinstance(event, Notice):
-            self._print(f"warning: {one_line(event.message)}. {one_line(event.hint)}")
+            message = f"{one_line(event.message).rstrip('.')}. {one_line(event.hint)}"
+            self._print(f"warning: {message.strip()}")
         elif isinstance(event, Log) and event.level in {"WARNING", "ERROR", "CRITICAL"}:
             self._print(f"{event.level.lower()}: {one_line(event.message)}")
         elif isinstance(event, State):

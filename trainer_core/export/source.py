@@ -2,6 +2,7 @@
 16-bit base that goes with it."""
 
 import json
+import logging
 import re
 import shutil
 from dataclasses import dataclass, replace
@@ -14,7 +15,6 @@ from trainer_core.config.export_section import ExportRequest
 from trainer_core.config.schema import RunConfig
 from trainer_core.engine.adapter import plain
 from trainer_core.engine.base_model import fetch
-from trainer_core.engine.lora import FROM_THE_BASE
 from trainer_core.errors import UserError
 from trainer_core.export.adapter import read_adapter
 from trainer_core.export.dequantized import DequantizedWeights
@@ -27,6 +27,7 @@ from trainer_core.runs.folder import RunFolder, run_name
 from trainer_core.runs.trained import ADAPTER_CONFIG, MODEL_CONFIG, trained_places
 from trainer_core.tokens.tokenizer import load_tokenizer, named_template
 
+log = logging.getLogger(__name__)
 # How Unsloth and others call the 4-bit copy of a model.
 _QUANTISED = re.compile(r"-(unsloth-)?bnb-4bit$")
 
@@ -102,12 +103,11 @@ class Source:
         """The same, with an adapter that means something to the base as it is: that of a checkpoint
         which began in the base's weights is made plain, in `work`. And for a checkpoint, which has
         only weights, the tokenizer stays the base's."""
-        if self.run is None or self.config is None or self.config.lora.init not in FROM_THE_BASE:
-            return self
-        if not self.checkpoint.startswith("step-"):
+        initial = self.run.adapter / "initial" if self.run is not None else None
+        if initial is None or not initial.is_dir() or not self.checkpoint.startswith("step-"):
             return self
         shutil.copytree(self.folder, work, ignore=shutil.ignore_patterns("optimizer*", "random*"))
-        plain(work, self.run.adapter / "initial")
+        plain(work, initial)
         return replace(self, folder=work)
 
 
@@ -121,8 +121,7 @@ def find_source(request: ExportRequest) -> Source:
             hint="`backprop runs` lists the runs.",
         )
     folder, checkpoint = _weights_of(run, path, request) if run is not None else (path, "")
-    resolved = read_resolved(run.resolved) if run is not None else None
-    config = resolved.config if resolved is not None else None
+    config = _config_of(run) if run is not None else None
     name = request.name or _name(run, path, config)
     if (folder / ADAPTER_CONFIG).is_file():
         return _with_base(folder, run, checkpoint, config, name, request)
@@ -149,6 +148,17 @@ def _run_of(path: Path) -> RunFolder | None:
         if RunFolder(folder).exists() and RunFolder(folder).config.is_file():
             return RunFolder(folder)
     return None
+
+
+def _config_of(run: RunFolder) -> RunConfig | None:
+    """The run's config; None where another version wrote it, for its weights are good all the
+    same."""
+    try:
+        resolved = read_resolved(run.resolved)
+    except UserError as error:
+        log.warning("the run's settings cannot be read, so only its weights are used: %s", error)
+        return None
+    return resolved.config if resolved is not None else None
 
 
 def _weights_of(run: RunFolder, path: Path, request: ExportRequest) -> tuple[Path, str]:

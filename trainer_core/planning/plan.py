@@ -28,7 +28,7 @@ LONG_RUN = 500
 
 
 # Of resolved.yaml.
-FORMAT = 2
+FORMAT = 3
 
 
 class ResolvedRun(BaseModel):
