@@ -11,6 +11,7 @@ from trainer_core.planning.preflight import preflight
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.recorder import last_number
 from trainer_core.runs.registry import find_run
+from trainer_core.runs.status import read_status
 from trainer_core.tokens.tokenizer import named_template
 from trainer_core.worker.client import start
 from trainer_core.worker.launching import launch_run
@@ -56,10 +57,16 @@ def resume(reference: str, watching: Watching) -> int:
 
 
 def watch(folder: RunFolder, watching: Watching, after: int = 0) -> int:
-    """The dashboard, or lines of text where it is not wanted or not possible."""
+    """The dashboard, or lines of text where it is not wanted or not possible. An export is shown on
+    the Export screen of its run."""
+    status = read_status(folder)
+    exports = status is not None and status.job == "export"
+    run = RunFolder(folder.path.parents[1]) if exports else folder
+    if not run.config.is_file():  # an export of a folder that is no run's
+        return follow(folder, as_json=watching.json, after=after)
     reason = "" if watching.headless or watching.json else no_dashboard_because()
     if reason:
         say(f"{reason}, so this run is shown as text (--headless)")
     if reason or watching.headless or watching.json:
         return follow(folder, as_json=watching.json, after=after)
-    return open_dashboard(folder, watching.fps)
+    return open_dashboard(run, watching.fps, page="export" if exports else "train")
