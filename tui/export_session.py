@@ -23,6 +23,7 @@ from trainer_core.planning.export_sizes import (
     room_needed,
     seconds_needed,
 )
+from trainer_core.planning.gguf_sizes import CONVERTED
 from trainer_core.text import one_line, size
 from tui.export_found import MODULES, Found
 
@@ -159,6 +160,9 @@ class ExportSession:
             return ""
         if what.startswith("adapter") and found.place is not None and not found.is_adapter:
             return "a whole model was trained"
+        model = found.known.model
+        if "gguf" in what and model is not None and model.model_type not in CONVERTED:
+            return f"a {one_line(model.model_type, limit=30)} cannot be written as GGUF here"
         missing = [_package(name) for name in self._needs(what) if name in found.missing]
         return f"needs {', '.join(missing)}" if missing else ""
 
@@ -225,11 +229,14 @@ def field_of(name: str) -> FormField | None:
 
 
 def choices_of(name: str) -> tuple[str, ...]:
-    """The words that a setting takes; none where it is typed."""
+    """The words that a setting takes, nothing among them if that is its default; none at all where
+    it is typed."""
     if name in ("force", "ollama_remote"):
         return ("false", "true")
     field = field_of(name)
-    return field.choices if field is not None else ()
+    choices = field.choices if field is not None else ()
+    unset = ExportRequest.model_fields[name].default is None
+    return ("", *choices) if choices and unset else choices
 
 
 def _is_here(host: str) -> bool:
@@ -264,4 +271,4 @@ def _package(module: str) -> str:
 
 
 def _word(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value or "")

@@ -51,6 +51,7 @@ USUAL = ("q4_k_m", "q5_k_m", "q6_k", "q8_0", "f16", "bf16")
 # What a setting is that is not set.
 UNSET = {
     "name": "the run's name",
+    "dtype": "16 bits, as the base",
     "base": "found by its name",
     "ollama": "not registered",
     "ollama_base": "to be named",

@@ -1,12 +1,16 @@
 """What an export will take, said beforehand, is what it takes."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from trainer_core.config.export_section import ExportSection, GgufType
+from trainer_core.errors import UserError
+from trainer_core.export.gguf.architectures import architecture_of
 from trainer_core.planning.export_sizes import (
     HEADROOM,
     Material,
@@ -16,7 +20,7 @@ from trainer_core.planning.export_sizes import (
     seconds_needed,
 )
 from trainer_core.planning.facts import facts_of, model_facts
-from trainer_core.planning.gguf_sizes import gguf_bytes
+from trainer_core.planning.gguf_sizes import CONVERTED, gguf_bytes
 from trainer_core.planning.shape import model_shape
 
 LLAMA_3_8B = {
@@ -79,6 +83,14 @@ def test_rows_that_blocks_do_not_divide_take_what_llama_cpp_takes_instead() -> N
     assert gguf_bytes(narrow, "q6_k") > gguf_bytes(narrow, "q5_0")
     # Nothing can be quantised but what reads the middle of the MLP.
     assert gguf_bytes(odd, "q8_0") > 0.7 * gguf_bytes(odd, "f16")
+
+
+def test_the_kinds_of_models_are_those_of_the_converter() -> None:
+    with pytest.raises(UserError) as refused:
+        architecture_of({"model_type": "none"})
+    supported = re.findall(r"\w+For\w+", refused.value.hint)
+    kinds = {name: kind for kind, name in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.items()}
+    assert {kinds[name] for name in supported} == CONVERTED
 
 
 def of(config: dict[str, Any], **more: Any) -> Material:

@@ -193,6 +193,31 @@ async def test_of_a_whole_model_there_is_no_adapter(write_run: WriteRun) -> None
         assert "3.8 MiB" in row(app, "] merged")
 
 
+async def test_a_model_that_has_no_gguf_here_is_said_beforehand(
+    write_run: WriteRun, tmp_path: Path, asked: list[ExportRequest]
+) -> None:
+    base = tmp_path / "other"
+    shutil.copytree(BASE, base)
+    config = (base / "config.json").read_text()
+    (base / "config.json").write_text(config.replace('"llama"', '"falcon"'))
+    run = write_run("another-kind")
+    train_something(run, str(base))
+    async with opened(run) as (app, pilot):
+        await pilot.press("5")
+        await until(lambda: "falcon cannot be" in row(app, "] gguf q8_0"), "why not")
+        assert "[x]" in row(app, "] merged")
+        await go_to(app, "dtype")
+        await pilot.press("space", "space", "r")
+        await until(lambda: bool(asked), "the start")
+        assert asked[0].formats == ["merged"]
+        assert asked[0].dtype == "bfloat16"
+        await pilot.press("v")
+        await go_to(app, "dtype")
+        await pilot.press("space", "space", "r")
+        await until(lambda: len(asked) == 2, "the second start")
+        assert asked[1].dtype is None
+
+
 @pytest.mark.parametrize("size", SIZES)
 async def test_what_is_not_installed_says_how_to_add_it(
     run: WrittenRun, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
@@ -434,6 +459,11 @@ async def test_the_dashboard_opened_anew_finds_the_running_export(
         await until(lambda: "exports/3  ▶ running" in screen_text(app), "the export")
         await pilot.press("escape")
         await until(lambda: "exports/3 goes on: v shows it" in screen_text(app), "the form")
+        await pilot.press("r")
+        await until(lambda: "Start another beside it" in screen_text(app), "the question")
+        await pilot.press("enter")
+        await until(lambda: "exports/3  ▶ running" in screen_text(app), "the export again")
+        await pilot.press("n")
         await pilot.press("v")
         await until(lambda: "exports/3  ▶ running" in screen_text(app), "the export again")
 

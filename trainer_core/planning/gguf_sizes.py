@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from trainer_core.config.export_section import WRITTEN_HERE, GgufType
 from trainer_core.planning.shape import ModelShape
 
+# The kinds of models (model_type) that our converter knows.
+CONVERTED: frozenset[str] = frozenset(
+    {"llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "gemma3_text", "phi3"}
+)
 # Bytes of a block and numbers in it.
 _BLOCKS = {
     "f32": (4, 1),

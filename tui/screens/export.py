@@ -31,6 +31,7 @@ from tui.export_words import (
     sum_text,
 )
 from tui.screens.choose import Choose
+from tui.screens.dialog import Dialog
 from tui.screens.export_job import ExportJob
 from tui.widgets.ask_line import AskLine
 from tui.widgets.export_choices import ExportChoices
@@ -375,13 +376,29 @@ class ExportScreen(ExportJob):
             self._problem = one_line(str(error))
 
     def action_start(self) -> None:
-        """Start what is chosen."""
+        """Start what is chosen; ask first if an export of the run goes on."""
         self._problem = ""
         try:
-            self.start(self.session.request())
+            request = self.session.request()
         except UserError as error:
             self._problem = one_line(str(error))
-        self._paint()
+            self._paint()
+            return
+        found = self.session.found
+        if found is None or found.living is None:
+            self.start(request)
+            self._paint()
+            return
+
+        def answered(answer: str | None) -> None:
+            if answer == "start":
+                self.start(request)
+            elif answer == "show" and found.living is not None:
+                self._show_job(found.living.folder)
+
+        answers = {"show": "Show that one", "start": "Start another beside it"}
+        question = f"exports/{found.living.number} of this run goes on."
+        self.app.push_screen(Dialog(question, answers), answered)
 
     def job_started(self, folder: RunFolder) -> None:
         """Show it."""
