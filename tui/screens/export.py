@@ -1,7 +1,6 @@
 """Export: choose what is made of a run, see what it takes, follow it, read how it was checked."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,29 +9,23 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Footer, OptionList, Static
 
-from trainer_core.errors import BackpropError, UserError
+from trainer_core.errors import BackpropError
 from trainer_core.runs.events import Finished
 from trainer_core.runs.folder import RunFolder
-from trainer_core.runs.registry import list_runs
 from trainer_core.text import clean, one_line
 from tui.copied import copy
 from tui.export_found import Found, look, run_to_open
 from tui.export_rows import export_rows
-from tui.export_session import ExportSession, choices_of
 from tui.export_words import (
     ending_text,
     form_head,
     job_head,
     notes_text,
-    place_choices,
-    run_choices,
     sum_text,
 )
-from tui.screens.choose import Choose
-from tui.screens.dialog import Dialog
-from tui.screens.export_job import ExportJob
+from tui.screens.export_form import ExportForm
 from tui.widgets.ask_line import AskLine
 from tui.widgets.export_choices import ExportChoices
 from tui.widgets.export_progress import ExportProgress
@@ -55,7 +48,7 @@ ONLY_IN = {
 }
 
 
-class ExportScreen(ExportJob):
+class ExportScreen(ExportForm):
     """Two views: the form, and a job that goes on or has ended."""
 
     AUTO_FOCUS = "#choices"
@@ -85,14 +78,7 @@ class ExportScreen(ExportJob):
 
     def __init__(self) -> None:
         super().__init__()
-        self.session = ExportSession()
-        self._mode = "form"
-        self._folder: RunFolder | None = None
-        self._place = ""
         self._taken: Path | None = None
-        self._unfolded = False
-        self._asking = ""
-        self._problem = ""
         self._copied = 0
         self._looked = self._painted = 0.0
         self._told_end = False
@@ -127,18 +113,18 @@ class ExportScreen(ExportJob):
         if followed is not None and followed.path != self._taken:
             self.open(followed)
         else:
-            self._look(opening=self._folder is None)
+            self.look(opening=self.folder is None)
 
     def open(self, folder: RunFolder) -> None:
         """Show the form for a run; if an export of it goes on, that."""
-        self._taken, self._folder, self._place, self._problem = folder.path, folder, "", ""
-        self._look(opening=True)
+        self._taken, self.folder, self.place, self.problem = folder.path, folder, "", ""
+        self.look(opening=True)
 
     # --- looking ---------------------------------------------------------------------------------
 
-    def _look(self, opening: bool = False) -> None:
+    def look(self, opening: bool = False) -> None:
         self._looked = time.monotonic()
-        self._look_at(self._folder, self._place, opening)
+        self._look_at(self.folder, self.place, opening)
 
     @work(thread=True, exclusive=True, group="look")
     def _look_at(self, folder: RunFolder | None, place: str, opening: bool) -> None:
@@ -151,38 +137,38 @@ class ExportScreen(ExportJob):
             self.app.call_from_thread(self._found, found, opening)
 
     def _found(self, found: Found | None, opening: bool, problem: str = "") -> None:
-        self._problem = problem or self._problem
-        if found is not None and (self._folder or found.entry.folder) == found.entry.folder:
-            self._folder = found.entry.folder
+        self.problem = problem or self.problem
+        if found is not None and (self.folder or found.entry.folder) == found.entry.folder:
+            self.folder = found.entry.folder
             self.session.take(found)
             if opening and found.living is not None:
-                self._show_job(found.living.folder)
+                self.show_job(found.living.folder)
             elif opening:
                 self._show_mode("form")
-        self._paint()
+        self.paint()
         if opening:
-            self._choices.go(FIRST)
+            self.choices.go(FIRST)
 
     # --- painting --------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         changed, now = self.take(), time.monotonic()
         if self.is_current and (changed or now - self._painted >= PAINT_SECONDS):
-            self._paint()
-        if self.is_current and self._mode == "form" and now - self._looked >= LOOK_SECONDS:
-            self._look()
+            self.paint()
+        if self.is_current and self.mode == "form" and now - self._looked >= LOOK_SECONDS:
+            self.look()
 
-    def _paint(self) -> None:
+    def paint(self) -> None:
         self._painted = time.monotonic()
-        if self._mode == "form":
+        if self.mode == "form":
             self._paint_form()
         else:
             self._paint_job()
 
     def _paint_form(self) -> None:
         self._say("#head", form_head(self.session))
-        self._say("#ending", notes_text(self.session, self._problem))
-        self._choices.show(export_rows(self.session, self._unfolded))
+        self._say("#ending", notes_text(self.session, self.problem))
+        self.choices.show(export_rows(self.session, self.unfolded))
         self._show_about()
         self._say("#sum", Text("Starting…") if self.starting else sum_text(self.session))
 
@@ -201,10 +187,10 @@ class ExportScreen(ExportJob):
             self._say("#next", command_text(self._commands))
             if time.time() - outcome.time < PAINT_SECONDS * 10:
                 self.app.bell()
-                self._look()
+                self.look()
 
     def _show_about(self) -> None:
-        row = self._choices.row
+        row = self.choices.row
         self._say("#about-text", row.details if row is not None and row.details else Text())
 
     def _show_written(self) -> None:
@@ -222,19 +208,19 @@ class ExportScreen(ExportJob):
 
     def on_resize(self) -> None:
         """Paint for the new width, once it is known."""
-        self.call_after_refresh(self._paint)
+        self.call_after_refresh(self.paint)
 
     # --- views -----------------------------------------------------------------------------------
 
     def _show_mode(self, mode: str) -> None:
-        self._mode = mode
+        self.mode = mode
         self.set_class(mode == "form", "-form")
         self.set_class(mode == "job", "-job")
-        self.set_focus(self._choices if mode == "form" else self.query_one(WrittenList))
+        self.set_focus(self.choices if mode == "form" else self.query_one(WrittenList))
         self.refresh_bindings()
-        self._paint()
+        self.paint()
 
-    def _show_job(self, folder: RunFolder) -> None:
+    def show_job(self, folder: RunFolder) -> None:
         if self.job is None or folder.path != self.job.path:
             self._told_end = False
             self.follow(folder)
@@ -243,42 +229,38 @@ class ExportScreen(ExportJob):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """Only the keys that are of use in the view at hand."""
-        return ONLY_IN.get(action, self._mode) == self._mode
+        return ONLY_IN.get(action, self.mode) == self.mode
 
     def action_view(self) -> None:
         """To the export that was looked at last, else the newest; or back to the form."""
         exports = self.session.found.exports if self.session.found is not None else ()
         mine = self.job is not None and any(one.folder.path == self.job.path for one in exports)
-        if self._mode == "job":
+        if self.mode == "job":
             self._show_mode("form")
         elif mine and self.job is not None:
-            self._show_job(self.job)
+            self.show_job(self.job)
         elif exports:
-            self._show_job(exports[0].folder)
+            self.show_job(exports[0].folder)
         else:
             self.notify("This run has no exports yet", timeout=3)
 
     def action_new(self) -> None:
         """To the form."""
         self._show_mode("form")
-        self._look()
+        self.look()
 
     def action_leave_view(self) -> None:
         """Back by one: from the question, the check, the job, then the screen."""
-        if self._asking:
-            self._close_line()
+        if self.asking:
+            self.close_line()
         elif isinstance(self.focused, WrittenPane):
             self.set_focus(self.query_one(WrittenList))
-        elif self._mode == "job":
+        elif self.mode == "job":
             self.action_new()
         else:
             self.app.action_go("runs")  # type: ignore[attr-defined]
 
-    # --- choosing --------------------------------------------------------------------------------
-
-    @property
-    def _choices(self) -> ExportChoices:
-        return self.query_one(ExportChoices)
+    # --- moving and copying ----------------------------------------------------------------------
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Another line is under the cursor."""
@@ -296,125 +278,9 @@ class ExportScreen(ExportJob):
         else:
             self.set_focus(self.query_one(WrittenPane))
 
-    def action_change(self) -> None:
-        """What the line under the cursor is for."""
-        row = self._choices.row
-        if self._mode != "form" or row is None:
-            return
-        key, _, number = row.key.partition(" ")
-        if row.key == "more":
-            self._unfolded = not self._unfolded
-        elif key == "export":
-            self._look_at_export(number)
-            return
-        elif row.ticked is not None:
-            self._try(lambda: self.session.toggle(row.key))
-        elif choices_of(row.key):
-            self._try(lambda: self.session.cycle(row.key))
-        else:
-            self._asking = row.key
-            value = self.session.value(row.key)
-            about = f"{row.label}; nothing for the default"
-            self.query_one("#ask", AskLine).open(about, clean(str(value or "")))
-        self._paint()
-
-    def _look_at_export(self, number: str) -> None:
-        found = self.session.found
-        for one in found.exports if found is not None else ():
-            if one.number == number:
-                self._show_job(one.folder)
-
-    def action_run(self) -> None:
-        """Choose another run."""
-        entries = {str(entry.folder.path): entry for entry in list_runs()}
-        if not entries:
-            self.notify("No runs yet. Start one: backprop demo", timeout=4)
-            return
-
-        def answered(key: str | None) -> None:
-            if key is not None:
-                self._folder, self._place, self._problem = entries[key].folder, "", ""
-                self._look(opening=True)
-
-        chosen = str(self._folder.path) if self._folder is not None else ""
-        title = "Of which run? ⏎ takes it."
-        self.app.push_screen(Choose(title, run_choices(entries), chosen), answered)
-
-    def action_place(self) -> None:
-        """Choose what of the run: the best, the last or a checkpoint."""
-        found = self.session.found
-        if found is None or found.place is None:
-            self.notify("Nothing is trained yet that could be exported", timeout=4)
-            return
-
-        def answered(name: str | None) -> None:
-            if name is not None:
-                self._place = name
-                self._look()
-
-        title = "Which of its weights? The best by validation comes first."
-        self.app.push_screen(Choose(title, place_choices(found.places), found.place.name), answered)
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Take a setting that was typed."""
-        name, value = self._asking, event.value.strip()
-        self._close_line()
-        if name:
-            self._try(lambda: self.session.enter(name, value))
-            self._paint()
-
-    def _close_line(self) -> None:
-        self._asking = ""
-        self.query_one("#ask", AskLine).close()
-        self.set_focus(self._choices)
-
-    def _try(self, change: Callable[[], None]) -> None:
-        self._problem = ""
-        try:
-            change()
-        except UserError as error:
-            self._problem = one_line(str(error))
-
-    def action_start(self) -> None:
-        """Start what is chosen; ask first if an export of the run goes on."""
-        self._problem = ""
-        try:
-            request = self.session.request()
-        except UserError as error:
-            self._problem = one_line(str(error))
-            self._paint()
-            return
-        found = self.session.found
-        if found is None or found.living is None:
-            self.start(request)
-            self._paint()
-            return
-
-        def answered(answer: str | None) -> None:
-            if answer == "start":
-                self.start(request)
-            elif answer == "show" and found.living is not None:
-                self._show_job(found.living.folder)
-
-        answers = {"show": "Show that one", "start": "Start another beside it"}
-        question = f"exports/{found.living.number} of this run goes on."
-        self.app.push_screen(Dialog(question, answers), answered)
-
-    def job_started(self, folder: RunFolder) -> None:
-        """Show it."""
-        self._show_job(folder)
-        self._look()
-
-    def job_not_started(self, why: str) -> None:
-        """Say why, above the form."""
-        self._problem = one_line(why)
-        self._paint()
-
-    # --- moving and copying ----------------------------------------------------------------------
-
     @property
     def _list(self) -> OptionList:
-        return self._choices if self._mode == "form" else self.query_one(WrittenList)
+        return self.choices if self.mode == "form" else self.query_one(WrittenList)
 
     def action_move(self, by: int) -> None:
         """As the arrows."""
@@ -439,8 +305,8 @@ class ExportScreen(ExportJob):
 
     def action_copy(self) -> None:
         """Copy a command: of what was written, each in turn; in the form, what adds what lacks."""
-        if self._mode == "form":
-            row = self._choices.row
+        if self.mode == "form":
+            row = self.choices.row
             way = self.session.way_out(row.key) if row is not None and row.why_not else ""
             commands = [way] if way else []
         else:
