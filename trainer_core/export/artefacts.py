@@ -160,7 +160,14 @@ def _onnx(wish: _Wish) -> list[Artefact]:
     def make(shop: Workshop, target: Path) -> Notes:
         merged = shop.merged()
         shop.announce("converting", f"ONNX, {wish.request.onnx_precision}")
-        write_onnx(merged, target, wish.request.onnx_precision, shop.control)
+        size = shop.model.size
+        write_onnx(
+            merged,
+            target,
+            wish.request.onnx_precision,
+            shop.control,
+            lambda share: shop.tell(round(share * size)),
+        )
         return []
 
     def speak(_: Workshop, path: Path) -> Speaker:

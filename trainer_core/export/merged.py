@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from trainer_core.export.model import BLOCK, ExportModel, Tell
+from trainer_core.export.settling import Settling
 from trainer_core.export.weights import DTYPES, TensorFacts
 
 # Bytes of a file, as the hub's libraries cut them.
@@ -83,7 +84,7 @@ def _write_shard(
         offset += found.size
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
+    with path.open("wb") as file, Settling(file) as settling:
         file.write(len(text).to_bytes(8, "little") + text)
         for name, found in facts.items():
             read = model.weights.tensors[name]
@@ -91,9 +92,10 @@ def _write_shard(
             for start in range(0, read.rows, step):
                 stop = min(start + step, read.rows)
                 rows = model.weights.rows(name, start, stop).to(found.dtype)
-                rows.contiguous().reshape(-1).view(torch.uint8).numpy().tofile(file)
+                settling.wrote(file.write(rows.contiguous().reshape(-1).view(torch.uint8).numpy()))
                 done += read.size // max(1, read.rows) * (stop - start)
                 tell(done)
+        settling.finish()
     return done
 
 

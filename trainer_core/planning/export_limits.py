@@ -7,7 +7,10 @@ from importlib.util import find_spec
 from trainer_core.config.export_section import WRITTEN_HERE, ExportSection
 from trainer_core.errors import UserError
 
-_ADD_LLAMA = "make install-export, or pip install 'backprop-tui[export]'."
+# Built for one machine alone, its quantised models crash on some processors.
+_ADD_LLAMA = (
+    "make install-export, or CMAKE_ARGS=-DGGML_NATIVE=OFF pip install 'backprop-tui[export]'."
+)
 
 
 def require_exportable(wish: ExportSection) -> None:
