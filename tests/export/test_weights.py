@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from trainer_core.errors import UserError
-from trainer_core.export.weights import SafetensorsFolder
+from trainer_core.export.weights import ADAPTER, SafetensorsFolder
 
 
 def test_rows_are_what_was_saved(tmp_path: Path) -> None:
@@ -42,6 +42,7 @@ def _header(entry: object, data: bytes = b"\0" * 16) -> bytes:
         _header({"dtype": "F32", "shape": [4], "data_offsets": [0, 160]}),
         _header({"dtype": "F32", "shape": [400], "data_offsets": [0, 1600]}),
         _header({"dtype": "F32", "shape": [4], "data_offsets": [-16, 0]}),
+        _header({"dtype": "F32", "shape": [-2, -2], "data_offsets": [0, 16]}),
         _header({"dtype": "F99", "shape": [4], "data_offsets": [0, 16]}),
         _header({"shape": [4]}),
         _header([1, 2]),
@@ -65,3 +66,12 @@ def test_an_index_names_files_of_its_own_folder(name: str, tmp_path: Path) -> No
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(UserError, match=f"lacks {Path(name).name}"):
         SafetensorsFolder(tmp_path)
+
+
+def test_what_lies_beside_weights_is_not_read(tmp_path: Path) -> None:
+    """A checkpoint has an optimizer, and what it keeps is called after numbers of parameters."""
+    save_file({"w": torch.zeros(2)}, tmp_path / "model.safetensors")
+    save_file({"lora": torch.zeros(2)}, tmp_path / "adapter_model.safetensors")
+    save_file({"0/exp_avg": torch.zeros(2)}, tmp_path / "optimizer.safetensors")
+    assert list(SafetensorsFolder(tmp_path).tensors) == ["w"]
+    assert list(SafetensorsFolder(tmp_path, ADAPTER).tensors) == ["lora"]

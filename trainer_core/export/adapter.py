@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from trainer_core.errors import UserError
-from trainer_core.export.weights import SafetensorsFolder
+from trainer_core.export.weights import ADAPTER, SafetensorsFolder
 
 _PREFIX = "base_model.model."
 # A module's name, what of it is stored, and sometimes ".weight".
@@ -58,7 +58,7 @@ def read_adapter(folder: Path) -> Adapter:
     """Read the folder that PEFT saved. Raises UserError for what is no LoRA adapter, or one of a
     kind that is not understood."""
     config = _config(folder)
-    weights = SafetensorsFolder(folder)
+    weights = SafetensorsFolder(folder, ADAPTER)
     parts: dict[str, dict[str, torch.Tensor]] = {}
     replaced: dict[str, torch.Tensor] = {}
     for name, facts in weights.tensors.items():

@@ -10,6 +10,8 @@ import torch
 
 from trainer_core.errors import UserError
 
+# What the files are called that hold a whole model, and those of an adapter.
+MODEL, ADAPTER = "model", "adapter_model"
 # As the headers of safetensors files name them.
 DTYPES = {
     "F32": torch.float32,
@@ -62,15 +64,15 @@ class _Place:
 
 
 class SafetensorsFolder:
-    """The `*.safetensors` of a model folder. Read with plain reads, not mapped: mapped pages count
-    as this process's memory.
+    """The weights of a folder, those of a whole model or of an adapter (`called`). Read with plain
+    reads, not mapped: mapped pages count as this process's memory.
 
     Raises UserError for a folder without weights, or with files that are cut off.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, called: str = MODEL) -> None:
         self._places: dict[str, _Place] = {}
-        for path in weight_files(folder):
+        for path in weight_files(folder, called):
             self._places |= _places(path)
         if not self._places:
             raise UserError(
@@ -101,9 +103,10 @@ class SafetensorsFolder:
         return torch.frombuffer(data, dtype=facts.dtype).reshape(shape)
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """The files that hold a model's weights: those its index names, else all that are there."""
-    index = folder / "model.safetensors.index.json"
+def weight_files(folder: Path, called: str = MODEL) -> list[Path]:
+    """The files that hold the weights: those an index names, else the one that is called so; else
+    all that are there. Beside weights there may be others, such as a checkpoint's optimizer."""
+    index = folder / f"{called}.safetensors.index.json"
     if index.is_file():
         try:
             named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
@@ -114,6 +117,9 @@ def weight_files(folder: Path) -> list[Path]:
         if missing:
             raise UserError(f"{folder} lacks {missing[0]}, which its index names")
         return paths
+    whole = folder / f"{called}.safetensors"
+    if whole.is_file():
+        return [whole]
     return sorted(path for path in folder.glob("*.safetensors") if path.name[:1] != ".")
 
 
@@ -136,7 +142,7 @@ def _places(path: Path) -> dict[str, _Place]:
 
 def _place(path: Path, data: int, size: int, entry: dict[str, Any]) -> _Place:
     facts = TensorFacts(tuple(int(n) for n in entry["shape"]), DTYPES[entry["dtype"]])
-    begin, end = entry["data_offsets"]
-    if begin < 0 or end - begin != facts.size or data + end > size:
+    begin, end = map(int, entry["data_offsets"])
+    if begin < 0 or min(facts.shape, default=0) < 0 or end - begin != facts.size or data + end > size:
         raise ValueError("a tensor lies outside of it")
     return _Place(path, data + begin, facts)
