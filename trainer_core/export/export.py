@@ -216,16 +216,18 @@ class _Job:
         """Something that hears of progress, and sees that the user wants to end."""
         began = time.monotonic()
         first: int | None = None
+        last = -1
 
         def tell(done: int, total: int) -> None:
-            nonlocal began, first
+            nonlocal began, first, last
             self._stop_if_asked()
             now = time.monotonic()
             if first is None or done < first:  # another thing has begun
                 began, first = now, done
-            if now - self._said < PROGRESS_SECONDS and done < total:
+            ends = done == total != last
+            if not ends and (done == last or now - self._said < PROGRESS_SECONDS):
                 return
-            self._said = now
+            self._said, last = now, done
             passed = now - began
             rate = (done - first) / passed if passed > 0 and done > first else None
             stage = self._recorder.stage
