@@ -12,6 +12,7 @@ from trainer_core.errors import UserError
 from trainer_core.planning.bases import known_facts
 from trainer_core.planning.export_sizes import Material, material
 from trainer_core.planning.facts import ModelFacts
+from trainer_core.planning.plan import ResolvedRun
 from trainer_core.planning.resolved_file import read_resolved
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.registry import RunEntry, list_runs
@@ -145,7 +146,7 @@ def _with_model(found: Found) -> Found:
     base: Path | None = None
     folder = found.entry.folder
     try:
-        resolved = read_resolved(folder.resolved)
+        resolved = _resolved(folder)
         loaded = load_config(folder.config) if folder.config.is_file() else None
         source = resolved or loaded
         if source is not None:
@@ -161,6 +162,14 @@ def _with_model(found: Found) -> Found:
         except UserError as error:
             notes.append(str(error))
     return replace(found, known=known, section=section, notes=tuple(notes))
+
+
+def _resolved(folder: RunFolder) -> ResolvedRun | None:
+    """The run as planned; None for one of another version, which its weights can be taken from."""
+    try:
+        return read_resolved(folder.resolved)
+    except UserError:
+        return None
 
 
 def _free(path: Path) -> int | None:

@@ -184,6 +184,14 @@ async def test_a_run_that_has_trained_nothing_yet(
         assert not asked
 
 
+async def test_a_run_of_another_version_is_exported_too(run: WrittenRun) -> None:
+    run.folder.resolved.write_text("format: 1\n")
+    async with opened(run) as (app, pilot):
+        await pilot.press("5")
+        await until(lambda: "2.0 MiB" in row(app, "] gguf q8_0"), "its size")
+        assert "Start the run anew" not in screen_text(app)
+
+
 async def test_of_a_whole_model_there_is_no_adapter(write_run: WriteRun) -> None:
     run = write_run("whole")
     train_something(run, whole=True)
