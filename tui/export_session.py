@@ -170,8 +170,10 @@ class ExportSession:
         """The command that adds what a format lacks; empty if it lacks nothing."""
         if self.found is None or not self.found.missing.intersection(self._needs(what)):
             return ""
-        extra = "onnx" if what == "onnx" else "export"
-        return f"pip install 'backprop-tui[{extra}]'"
+        if what == "onnx":
+            return "pip install 'backprop-tui[onnx]'"
+        # Built for one machine alone, its quantised models crash on some processors.
+        return "CMAKE_ARGS=-DGGML_NATIVE=OFF pip install 'backprop-tui[export]'"
 
     def check_is_in_the_way(self, what: str) -> bool:
         """Whether a format could be written if it were not checked."""

@@ -237,7 +237,7 @@ async def test_what_is_not_installed_says_how_to_add_it(
         await go_to(app, "gguf q4_k_m")
         assert "needs llama-cpp-python" in row(app, "] gguf q4_k_m")
         await pilot.press("y")
-        assert app.clipboard == "pip install 'backprop-tui[export]'"
+        assert app.clipboard == "CMAKE_ARGS=-DGGML_NATIVE=OFF pip install 'backprop-tui[export]'"
         await pilot.press("space")
         await until(lambda: "cannot be written" in text_of(app, "#ending"), "the refusal")
         await go_to(app, "onnx")

@@ -13,7 +13,8 @@ from trainer_core.text import size
 
 def require_room(folder: Path, request: ExportRequest, source: Source) -> None:
     """Raise UserError if the disk of `folder` has less room than the export should have."""
-    known = material(source.folder, model_facts(source.base or source.folder))
+    base = source.base or source.folder
+    known = material(source.folder, model_facts(base), base)
     needed = room_needed(estimate(known, request))
     free = shutil.disk_usage(folder).free
     if free < needed:
