@@ -119,3 +119,27 @@ def test_a_quantised_base_is_turned_back_as_bitsandbytes_does(
         torch.testing.assert_close(rows.float(), state[name].float(), msg=name)
     # And the adapter fits on it.
     assert found.model().weights.tensors
+
+
+def test_a_base_that_has_gone_needs_another_to_be_named(
+    trained: RunFolder, tmp_path: Path, demo: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    adapter = tmp_path / "elsewhere"
+    shutil.copytree(trained.adapter / "last", adapter)
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    config["base_model_name_or_path"] = str(tmp_path / "gone")
+    (adapter / "adapter_config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"gone cannot be had.*--base"):
+        source_of(adapter)
+    assert source_of(adapter, base=str(demo / "base")).base == (demo / "base").resolve()
+    assert "the check cannot tell" in caplog.text
+
+
+def test_a_checkpoint_of_a_whole_model_has_the_tokenizer_it_began_with(
+    trained: RunFolder, demo: Path
+) -> None:
+    step = trained.checkpoints / "step-20"
+    (step / "adapter_config.json").unlink()
+    shutil.copyfile(demo / "base" / "config.json", step / "config.json")
+    found = source_of(trained.path, checkpoint="step-20")
+    assert (found.kind, found.tokenizer) == ("model", (demo / "base").resolve())

@@ -1,6 +1,7 @@
 """A PEFT adapter as plain matrices: what is added to which tensor of the base."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ import torch
 
 from trainer_core.errors import UserError
 from trainer_core.export.weights import ADAPTER, SafetensorsFolder
+from trainer_core.text import one_line
 
 _PREFIX = "base_model.model."
 # A module's name, what of it is stored, and sometimes ".weight".
@@ -106,8 +108,11 @@ def _pair(module: str, part: Mapping[str, torch.Tensor], config: Mapping[str, An
             a, b = b.T, a.T
         rank = int(a.shape[0])
         alpha = float(_of_pattern(module, config.get("alpha_pattern"), config["lora_alpha"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"the adapter's part for {module} is not whole: {error}") from None
+        if a.dim() != 2 or b.dim() != 2 or not b.shape[1] == rank > 0 or not math.isfinite(alpha):
+            raise ValueError("its matrices or its alpha cannot be")
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, re.error) as error:
+        reason = one_line(str(error), limit=200)
+        raise UserError(f"the adapter's part for {module} is not whole: {reason}") from None
     scale = alpha / rank**0.5 if config.get("use_rslora") else alpha / rank
     pair = LoraPair(a.contiguous(), b.contiguous(), scale)
     magnitude = part.get("lora_magnitude_vector")

@@ -38,9 +38,8 @@ def export(folder: RunFolder, recorder: Recorder, control: Control) -> Finished:
     user can mend, BackpropError for an export that does not speak like the trained model,
     StoppedError if stopped; then nothing half-made stays.
     """
-    control.holds_work = (
-        True  # a stop is seen between two blocks, and takes what is half made along
-    )
+    # A stop is seen between two blocks, and takes what is half made along.
+    control.holds_work = True
     started = time.monotonic()
     request = ExportRequest.model_validate_json((folder.path / "request.json").read_bytes())
     job = _Job(folder, recorder, control, request)
@@ -93,11 +92,11 @@ class _Job:
                 f"the base {source.base} was turned back from its quantised form",
                 "What quantization rounded away stays lost.",
             )
-        if self._request.check:
-            self._reference = self._ask_trained(source)
         shop = Workshop(
             source, self._folder.half_made, self._control, self._stage, self._tell("bytes")
         )
+        if self._request.check:
+            self._reference = self._ask_trained(source)
         for artefact in artefacts:
             self._make(artefact, shop)
         self._hand_on(source)

@@ -21,7 +21,6 @@ from trainer_core.export.dequantized import DequantizedWeights
 from trainer_core.export.merge import MergedWeights
 from trainer_core.export.model import ExportModel
 from trainer_core.export.weights import SafetensorsFolder, Weights
-from trainer_core.planning.facts import is_local
 from trainer_core.planning.resolved_file import read_resolved
 from trainer_core.runs.folder import RunFolder, run_name
 from trainer_core.runs.trained import ADAPTER_CONFIG, MODEL_CONFIG, trained_places
@@ -37,7 +36,8 @@ class Source:
     """Weights that were trained. `folder` holds them: an adapter for `base`, the folder of a 16-bit
     model (`dequantized`: of a quantised one that is turned back), or a whole model. `trained_on` is
     the base as it was trained on, `base_name` how the user knows it. `config` is the run's, if the
-    weights came from one."""
+    weights came from one. `begun_from` is the model that a whole model's training began with, where
+    only that has the tokenizer: a checkpoint holds weights alone."""
 
     kind: Literal["adapter", "model"]
     folder: Path
@@ -49,12 +49,14 @@ class Source:
     checkpoint: str
     config: RunConfig | None
     dequantized: bool = False
+    begun_from: Path | None = None
 
     @property
     def tokenizer(self) -> Path:
         """The folder with the tokenizer it was trained with."""
-        here = (self.folder / "tokenizer.json").is_file() or self.base is None
-        return self.folder if here else self.base or self.folder
+        if (self.folder / "tokenizer.json").is_file():
+            return self.folder
+        return self.base or self.begun_from or self.folder
 
     @property
     def may_be_shown(self) -> bool:
@@ -66,16 +68,23 @@ class Source:
 
     def template(self) -> str | None:
         """The chat template it was trained with, if there is one."""
-        if (self.folder / "chat_template.jinja").is_file():
-            return (self.folder / "chat_template.jinja").read_text(encoding="utf-8")
+        path = self.folder / "chat_template.jinja"
+        if path.is_file():
+            try:
+                return path.read_text(encoding="utf-8")
+            except (OSError, ValueError) as error:
+                raise UserError(f"{path} cannot be read: {error}") from None
         if self.config is not None and self.config.model.template is not None:
             return named_template(self.config.model.template)
         return load_tokenizer(self.tokenizer).template
 
     def config_json(self) -> dict[str, Any]:
         """The model's config.json, without what says that its weights are quantised."""
-        config = _json((self.base or self.folder) / MODEL_CONFIG)
+        path = (self.base or self.folder) / MODEL_CONFIG
+        config = _json(path)
         config.pop("quantization_config", None)
+        if not isinstance(config.get("text_config") or {}, dict):
+            raise UserError(f"{path} cannot be used: its text_config is no JSON object")
         return config
 
     def model(self, *, trained: bool = True) -> ExportModel:
@@ -133,9 +142,13 @@ def find_source(request: ExportRequest) -> Source:
                 f"the model in {folder} is quantised",
                 hint="--dequantize turns it back into 16 bits; what was rounded away stays lost.",
             )
+        begun_from = None
+        if config is not None and not (folder / "tokenizer.json").is_file():
+            begun_from = fetch(known, config.model.revision)
         return Source(
-            "model", folder, None, known, folder, name, run, checkpoint, config, quantised
-        )
+            "model", folder, None, known, folder, name, run, checkpoint, config, quantised,
+            begun_from,
+        )  # fmt: skip
     raise UserError(
         f"{folder} holds neither an adapter nor a model",
         hint=f"It would have {ADAPTER_CONFIG} or {MODEL_CONFIG} in it.",
@@ -197,11 +210,13 @@ def _with_base(
             hint="Name it with --base.",
         )
     revision = config.model.revision if config is not None else None
-    trained_on = fetch(known, revision) if known and _there(known) else None
+    trained_on = _had(known, revision)
     base = fetch(request.base) if request.base is not None else trained_on
     dequantized = False
     if base is None:
-        raise UserError(f"the base model {known} is not there", hint="Name it with --base.")
+        raise UserError(f"the base model {known} cannot be had", hint="Name it with --base.")
+    if trained_on is None:
+        log.warning("whether %s is the model it was trained on, the check cannot tell", base)
     if "quantization_config" in _json(base / MODEL_CONFIG):
         found = None if request.base is not None else _sixteen_bits(known)
         dequantized = found is None
@@ -228,9 +243,14 @@ def _main_dtype(weights: Weights) -> str:
     return str(most).removeprefix("torch.")
 
 
-def _there(base: str) -> bool:
-    """A folder that has gone since the training is no reason to stop if another base is named."""
-    return not is_local(base) or Path(base).expanduser().is_dir()
+def _had(base: str, revision: str | None = None) -> Path | None:
+    """The model called so, if it can be had: one that has gone since the training is no reason to
+    stop where another is named."""
+    try:
+        return fetch(base, revision) if base else None
+    except UserError as error:
+        log.warning("%s", error.message)
+        return None
 
 
 def _sixteen_bits(name: str) -> Path | None:
@@ -238,11 +258,10 @@ def _sixteen_bits(name: str) -> Path | None:
     plain = _QUANTISED.sub("", name.rstrip("/"))
     if plain == name.rstrip("/"):
         return None
-    try:
-        found = fetch(plain)
-    except UserError:
+    found = _had(plain)
+    if found is None or "quantization_config" in _json(found / MODEL_CONFIG):
         return None
-    return None if "quantization_config" in _json(found / MODEL_CONFIG) else found
+    return found
 
 
 def _name(run: RunFolder | None, path: Path, config: RunConfig | None) -> str:

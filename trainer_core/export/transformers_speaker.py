@@ -1,6 +1,7 @@
 """The trained model itself, run by transformers and PEFT: what every export is compared with."""
 
 import json
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,41 +9,26 @@ from typing import Any
 import psutil
 import torch
 
+from trainer_core.errors import UserError
 from trainer_core.export.source import Source
 from trainer_core.export.speaker import Logits
+from trainer_core.text import one_line
 from trainer_core.tokens.tokenizer import load_tokenizer
 
 
 class TransformersSpeaker:
-    """A Speaker on a model folder, with an adapter on it if one is named."""
+    """A Speaker on a model folder, with an adapter on it if one is named. Raises UserError for what
+    the libraries cannot load."""
 
     runtime = "transformers"
 
     def __init__(
         self, folder: Path, tokenizer: Path, adapter: Path | None = None, *, four_bits: bool = False
     ) -> None:
-        from transformers import AutoModelForCausalLM
-
         self._tokenizer = load_tokenizer(tokenizer)
-        arguments: dict[str, Any] = {"dtype": _dtype(folder)}
-        if four_bits:
-            from transformers import BitsAndBytesConfig
-
-            arguments["quantization_config"] = BitsAndBytesConfig(
-                load_in_4bit=True,
-                bnb_4bit_quant_type="nf4",
-                bnb_4bit_use_double_quant=True,
-                bnb_4bit_compute_dtype=arguments["dtype"],
-            )
-        if torch.cuda.is_available():
-            arguments["device_map"] = {"": 0}
-        model = AutoModelForCausalLM.from_pretrained(str(folder), use_safetensors=True, **arguments)
-        if adapter is not None:
-            from peft import PeftModel
-
-            model = PeftModel.from_pretrained(model, str(adapter))
-        self._model: Any = model.eval()
-        self.dtype = str(arguments["dtype"]).removeprefix("torch.")
+        dtype = _dtype(folder)
+        self._model: Any = _loaded(folder, adapter, dtype, four_bits=four_bits)
+        self.dtype = str(dtype).removeprefix("torch.")
 
     def tokens(self, text: str) -> list[int]:
         """See Speaker."""
@@ -101,6 +87,39 @@ def trained_model(source: Source) -> TransformersSpeaker:
     return TransformersSpeaker(
         base, source.tokenizer, source.folder, four_bits=quantised and not stored
     )
+
+
+def _loaded(folder: Path, adapter: Path | None, dtype: torch.dtype, *, four_bits: bool) -> Any:
+    """The model, ready to be asked. What a config can break in the libraries has no one kind."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    arguments: dict[str, Any] = {"dtype": dtype}
+    if four_bits:
+        arguments["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        )
+    if torch.cuda.is_available():
+        arguments["device_map"] = {"": 0}
+    try:
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            str(folder), use_safetensors=True, trust_remote_code=False, **arguments
+        )
+        if adapter is not None:
+            model = PeftModel.from_pretrained(model, str(adapter))
+        return model.eval()
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        named = adapter or folder
+        raise UserError(
+            f"transformers cannot load {named}: {one_line(str(error), limit=300)}",
+            hint="--no-check exports it without loading it.",
+        ) from None
 
 
 def _dtype(folder: Path) -> torch.dtype:

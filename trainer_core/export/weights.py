@@ -143,6 +143,6 @@ def _places(path: Path) -> dict[str, _Place]:
 def _place(path: Path, data: int, size: int, entry: dict[str, Any]) -> _Place:
     facts = TensorFacts(tuple(int(n) for n in entry["shape"]), DTYPES[entry["dtype"]])
     begin, end = map(int, entry["data_offsets"])
-    if begin < 0 or min(facts.shape, default=0) < 0 or end - begin != facts.size or data + end > size:
+    if min([begin, *facts.shape]) < 0 or end - begin != facts.size or data + end > size:
         raise ValueError("a tensor lies outside of it")
     return _Place(path, data + begin, facts)
