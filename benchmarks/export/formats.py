@@ -43,7 +43,7 @@ def _reference(source: Source) -> Reference:
     asked, origin = prompts(source)
     model = trained_model(source)
     texts = strings([model.text(ids) for ids in asked])
-    return ask_trained(model, texts, asked, origin, lambda _: None)
+    return ask_trained(model, texts, asked, origin, source.template(), lambda _: None)
 
 
 def _row(folder: Path, source: Source, reference: Reference, kind: GgufType) -> None:

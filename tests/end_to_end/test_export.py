@@ -150,6 +150,16 @@ def test_nothing_is_overwritten_unless_forced(cli: Cli, merged: Path) -> None:
     assert (out / "notes.txt").read_text() == "mine"
 
 
+def test_the_folder_of_an_export_that_came_to_nothing_is_free(cli: Cli, merged: Path) -> None:
+    shutil.copy(merged / "config.json", cli.folder / "config.json")
+    (merged / "config.json").write_text("[]")
+    call = ["export", str(merged), "-f", "merged", "--no-check", "--output", "out"]
+    assert "is not a JSON object" in cli.run(*call, status=2).stderr
+    shutil.copy(cli.folder / "config.json", merged / "config.json")
+    cli.run(*call)
+    assert (cli.folder / "out" / "merged" / "model.safetensors").is_file()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -219,6 +229,16 @@ def exporting(cli: Cli, run: Path) -> Path:
     wait_for(lambda: any("ONNX" in event.get("detail", "") for event in events(place)))
     wait_for(lambda: job_of(place).children())
     return place
+
+
+def test_nobody_else_writes_where_an_export_is_at_work(
+    cli: Cli, exporting: Path, run: Path
+) -> None:
+    before = (exporting / "request.json").read_bytes()
+    call = ["export", str(run), "-f", "merged", "--output", str(exporting), "--force"]
+    assert "a job is at work" in cli.run(*call, status=2).stderr
+    assert (exporting / "request.json").read_bytes() == before
+    cli.run("stop", str(exporting))
 
 
 def left_over(place: Path) -> list[str]:

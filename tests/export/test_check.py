@@ -33,8 +33,8 @@ def source(trained: RunFolder) -> Source:
 def reference(source: Source) -> Reference:
     asked, origin = prompts(source)
     model = trained_model(source)
-    texts = strings([model.text(ids) for ids in asked])
-    return ask_trained(model, texts, asked, origin, lambda done: None)
+    texts = [*strings([model.text(ids) for ids in asked]), *model.marks(asked[0])]
+    return ask_trained(model, texts, asked, origin, source.template(), lambda done: None)
 
 
 @pytest.fixture
@@ -103,6 +103,29 @@ def test_another_tokenizer_is_named_with_the_string(
     assert "into other tokens" in found.differs
 
 
+def test_a_mark_that_is_plain_text_to_the_exported_tokenizer_is_named(
+    reference: Reference, merged: Path
+) -> None:
+    path = merged / "tokenizer.json"
+    data = json.loads(path.read_text())
+    data["added_tokens"] = [t for t in data["added_tokens"] if t["content"] != "<|im_end|>"]
+    path.write_text(json.dumps(data))
+    found = check(reference, merged)
+    assert not found.passed
+    assert "'<|im_end|>' into other tokens" in found.differs
+
+
+@pytest.mark.parametrize("template", ["{{ messages }}", None])
+def test_another_chat_template_is_named(
+    template: str | None, reference: Reference, merged: Path
+) -> None:
+    path = merged / "chat_template.jinja"
+    path.unlink()
+    if template is not None:
+        path.write_text(template)
+    assert "its chat template is not that of the training" in check(reference, merged).differs
+
+
 class _Broken:
     """A runtime whose numbers are no numbers."""
 
@@ -120,6 +143,9 @@ class _Broken:
 
     def answer(self, ids: Sequence[int], count: int) -> list[int]:
         return [5] * count
+
+    def template(self) -> str | None:
+        return self._reference.template
 
     def close(self) -> None:
         pass

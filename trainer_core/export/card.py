@@ -11,6 +11,7 @@ from typing import Any
 
 from trainer_core.config.data_section import DataSource
 from trainer_core.config.yaml_file import dump_yaml
+from trainer_core.errors import UserError
 from trainer_core.export.licence import licence_of
 from trainer_core.export.markdown import code, shown, table
 from trainer_core.export.source import Source
@@ -38,7 +39,7 @@ def write_card(folder: Path, source: Source, artefacts: list[Exported]) -> None:
 
 def card(source: Source, artefacts: list[Exported]) -> str:
     """The text of the model card."""
-    resolved = read_resolved(source.run.resolved) if source.run is not None else None
+    resolved = _resolved(source)
     licence = licence_of(source.base or source.folder)
     head = dump_yaml(_front_matter(source, artefacts, resolved, licence))
     sections = [
@@ -50,6 +51,14 @@ def card(source: Source, artefacts: list[Exported]) -> str:
     ]
     body = "\n\n".join(part for section in sections for part in section)
     return f"---\n{head}---\n\n{body}\n"
+
+
+def _resolved(source: Source) -> ResolvedRun | None:
+    """The run's settings; None where another version wrote them, which was said already."""
+    try:
+        return read_resolved(source.run.resolved) if source.run is not None else None
+    except UserError:
+        return None
 
 
 def _front_matter(

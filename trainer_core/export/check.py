@@ -1,9 +1,10 @@
 """Whether an exported model speaks like the trained one.
 
-Three things are compared: token ids of many strings; the probabilities of the next token after each
-position of prompts and the trained model's own greedy answers to them, as the Kullback-Leibler
-divergence KL(trained || exported) in nats; and whether the likeliest token is the same. As long as
-it is the same at every position of an answer, the exported model's greedy answer is that answer.
+Four things are compared: the chat template; token ids of many strings; the probabilities of the
+next token after each position of prompts and the trained model's own greedy answers to them, as the
+Kullback-Leibler divergence KL(trained || exported) in nats; and whether the likeliest token is the
+same. As long as it is the same at every position of an answer, the exported model's greedy answer
+is that answer.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,6 +51,7 @@ class Reference:
     tokens: dict[str, list[int]]
     answered: list[Answered]
     origin: str
+    template: str | None
     dtype: str
     text: Callable[[Sequence[int]], str]
     stop_ids: tuple[int, ...]
@@ -60,9 +62,11 @@ def ask_trained(
     texts: Sequence[str],
     prompts: Sequence[list[int]],
     origin: str,
+    template: str | None,
     tell: Callable[[int], None],
 ) -> Reference:
-    """Ask the trained model everything. `tell` hears how many prompts are answered."""
+    """Ask the trained model everything. `template` is the chat template of its training; `tell`
+    hears how many prompts are answered."""
     answered = []
     for number, prompt in enumerate(prompts, 1):
         answer = model.answer(prompt, ANSWER_TOKENS)
@@ -70,7 +74,7 @@ def ask_trained(
         answered.append(Answered(list(prompt), answer, found))
         tell(number)
     tokens = {text: model.tokens(text) for text in texts}
-    return Reference(tokens, answered, origin, model.dtype, model.text, model.stop_ids)
+    return Reference(tokens, answered, origin, template, model.dtype, model.text, model.stop_ids)
 
 
 def compare(
@@ -108,6 +112,8 @@ def compare(
     differs = "" if vocabulary else "it has another number of tokens"
     if wrong and not differs:
         differs = f"it splits {wrong[0]!r} into other tokens"
+    if not differs and speaker.template() != reference.template:
+        differs = "its chat template is not that of the training"
     return Check(runtime=speaker.runtime, measures=measures, differs=differs, spoken=spoken)
 
 

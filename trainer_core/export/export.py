@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 from trainer_core.config.export_section import ExportRequest
@@ -107,9 +108,12 @@ class _Job:
         model = trained_model(source)
         self._stage("answering", f"{len(asked)} prompts ({origin}), as trained ({model.dtype})")
         tell = self._tell("prompts")
-        texts = strings([model.text(ids) for ids in asked])
+        marks = model.marks([*chain.from_iterable(asked), *model.stop_ids])
+        texts = [*strings([model.text(ids) for ids in asked]), *marks]
         try:
-            return ask_trained(model, texts, asked, origin, lambda done: tell(done, len(asked)))
+            return ask_trained(
+                model, texts, asked, origin, source.template(), lambda done: tell(done, len(asked))
+            )
         finally:
             model.close()
 

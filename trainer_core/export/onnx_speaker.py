@@ -8,10 +8,13 @@ import numpy as np
 
 from trainer_core.errors import BackpropError
 from trainer_core.export.speaker import Logits
+from trainer_core.text import one_line
+from trainer_core.tokens.tokenizer import load_tokenizer
 
 
 class OnnxSpeaker:
-    """A Speaker on a folder that write_onnx made. Raises BackpropError where it does not load."""
+    """A Speaker on a folder that write_onnx made. Raises BackpropError where it does not load, or
+    does not run."""
 
     runtime = "onnxruntime"
 
@@ -19,6 +22,7 @@ class OnnxSpeaker:
         import onnxruntime_genai
 
         onnxruntime_genai.disable_telemetry_events()
+        self._folder = folder
         self._genai: Any = onnxruntime_genai
         try:
             self._model: Any = onnxruntime_genai.Model(str(folder))
@@ -44,6 +48,10 @@ class OnnxSpeaker:
             found.append(int(generator.get_next_tokens()[0]))
         return found
 
+    def template(self) -> str | None:
+        """See Speaker."""
+        return load_tokenizer(self._folder).template
+
     def close(self) -> None:
         """See Speaker."""
         self._tokenizer = self._model = None
@@ -53,5 +61,9 @@ class OnnxSpeaker:
         parameters = self._genai.GeneratorParams(self._model)
         parameters.set_search_options(max_length=most, do_sample=False)
         generator = self._genai.Generator(self._model, parameters)
-        generator.append_tokens(np.array(ids, dtype=np.int32))
+        try:
+            generator.append_tokens(np.array(ids, dtype=np.int32))
+        except RuntimeError as error:
+            reason = one_line(str(error), limit=300)
+            raise BackpropError(f"onnxruntime cannot run the model: {reason}") from None
         return generator

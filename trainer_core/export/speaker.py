@@ -24,5 +24,8 @@ class Speaker(Protocol):
     def answer(self, ids: Sequence[int], count: int) -> list[int]:
         """At most `count` tokens that follow `ids`, greedily, an end token included."""
 
+    def template(self) -> str | None:
+        """The chat template that comes with the model, if there is one."""
+
     def close(self) -> None:
         """Let go of the model's memory."""

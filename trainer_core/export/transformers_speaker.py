@@ -38,6 +38,11 @@ class TransformersSpeaker:
         """The text of `ids`, special tokens left out."""
         return self._tokenizer.decode(list(ids))
 
+    def marks(self, ids: Sequence[int]) -> list[str]:
+        """The tokenizer's own marks among `ids`, each once, as they are written."""
+        known = self._tokenizer.backend.get_added_tokens_decoder()
+        return [known[token].content for token in dict.fromkeys(ids) if token in known]
+
     @property
     def stop_ids(self) -> tuple[int, ...]:
         """Tokens that end an answer."""
@@ -67,6 +72,10 @@ class TransformersSpeaker:
                 use_cache=True,
             )
         return [int(token) for token in found[0, len(ids) :]]
+
+    def template(self) -> str | None:
+        """See Speaker."""
+        return self._tokenizer.template
 
     def close(self) -> None:
         """See Speaker."""

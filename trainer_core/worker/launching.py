@@ -18,6 +18,8 @@ REQUEST = "request.json"
 # What an export's worker leaves in its folder besides what was exported.
 _JOB_FILES = ("events.jsonl", "worker.log", "status.json", "metrics_stream.jsonl", REQUEST)
 _JOB_FOLDERS = ("training", "curves", "failed")
+# What an export that came to nothing has left: no reason to refuse the next one its place.
+_OF_THE_JOB = frozenset({*_JOB_FILES, "training", "curves", "lock"})
 
 
 def launch_run(loaded: LoadedConfig, record: str, output: Path | None = None) -> RunFolder:
@@ -49,17 +51,28 @@ def launch_export(
     source = _resolved(request.source)
     request = request.model_copy(update={"source": str(source), "force": force})
     folder = _folder_for(source, request, output, force=force)
-    write_atomically(folder.path / REQUEST, request.model_dump_json(indent=1).encode())
-    write_status(folder, new_status(folder.path.name, "export", str(source)))
+    try:
+        write_atomically(folder.path / REQUEST, request.model_dump_json(indent=1).encode())
+        write_status(folder, new_status(folder.path.name, "export", str(source)))
+    except OSError as error:
+        raise UserError(
+            f"{folder.path} cannot be written to: {error.strerror}",
+            hint="Name another place with --output.",
+        ) from None
     start(folder, "export")
     return folder
 
 
 def _resolved(source: str) -> Path:
     """The folder of a run or of weights. Raises UserError."""
-    path = Path(source).expanduser().absolute()
-    if "\0" not in source and holds(path):
-        return path
+    try:
+        path = Path(source).expanduser().absolute()
+        if holds(path):
+            return path
+    except (OSError, ValueError):  # a name that no file can have
+        pass
+    except RuntimeError:
+        raise UserError(f"{source} names the home of a user who is not known here") from None
     return find_run(source).folder.path
 
 
@@ -74,21 +87,26 @@ def _folder_for(
         parent = RunFolder(run).exports if run is not None else Path("exports", name).absolute()
         _forget_half_made(parent)
         return _next_number(parent)
-    folder = RunFolder(output.expanduser().absolute())
     try:
+        folder = RunFolder(output.expanduser().absolute())
         folder.path.mkdir(parents=True, exist_ok=True)
-        occupied = any(folder.path.iterdir())
-    except (OSError, ValueError) as error:
+        occupied = any(path.name not in _OF_THE_JOB for path in folder.path.iterdir())
+    except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"the folder {output} cannot be made: {error}") from None
+    status = read_status(folder)
+    if status is not None and is_alive(folder):
+        raise UserError(
+            f"in {output} a job is at work",
+            hint=f"Name a new folder, or end it: backprop stop {output}",
+        )
     if occupied and not force:
         raise UserError(
             f"{output} is not empty",
             hint="Name a new folder, or let --force replace what has the same names.",
         )
-    status = read_status(folder)
     if status is not None and status.job != "export":
         raise UserError(f"{output} is a run's folder", hint="Name another with --output.")
-    if status is not None and not is_alive(folder):
+    if status is not None:
         _forget_job(folder)
     return folder
 

@@ -102,6 +102,11 @@ class LlamaSpeaker:
                 return buffer.value.decode("utf-8", errors="replace")
             room = size + 1
 
+    def template(self) -> str | None:
+        """See Speaker."""
+        found = self._llama.llama_model_chat_template(self._model, None)
+        return found.decode() if found else None
+
     def close(self) -> None:
         """See Speaker."""
         if self._context:
