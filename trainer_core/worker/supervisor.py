@@ -163,7 +163,7 @@ class Supervisor:
         else:
             oom = death.oom_kills() > self._oom_kills
             failed = death.explain(code, oom, step, self._folder)
-            if self._kind in job.TEMPORARY:
+            if self._kind != "train":  # the others have nothing to resume
                 failed.hint = f"Its output: {self._folder.worker_log}."
             recorder.record(failed)
         recorder.close()
