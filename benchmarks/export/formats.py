@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def _reference(source: Source) -> Reference:
-    asked, origin = prompts(source)
+    asked, origin = prompts(source, lambda: None)
     model = trained_model(source)
     texts = strings([model.text(ids) for ids in asked])
     return ask_trained(model, texts, asked, origin, source.template(), lambda _: None)

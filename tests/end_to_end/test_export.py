@@ -359,3 +359,21 @@ def test_without_llama_cpp_all_else_works(cli: Cli, merged: Path) -> None:
     assert (cli.folder / "out" / "merged-Q8_0.gguf").read_bytes()[:4] == b"GGUF"
     cli.run("export", str(merged), "-f", "merged", "--output", "again")
     assert check_of(cli.folder / "again")["artefacts"]["merged"]["passed"]
+
+
+def test_a_template_that_never_ends_is_refused(cli: Cli, merged: Path) -> None:
+    loops = "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}"
+    (merged / "chat_template.jinja").write_text(loops)
+    done = cli.run("export", str(merged), "-f", "gguf", status=2)
+    assert "template" in done.stderr
+
+
+def test_an_abort_ends_the_export_of_a_run_too(cli: Cli) -> None:
+    out = cli.folder / "run"
+    settings = ["--set", "export.formats=[onnx]", "--headless", "--output", str(out)]
+    cli.start(*training("--steps", "3", *settings))
+    place = out / "exports" / "1"
+    wait_for(lambda: any(event["type"] == "stage" for event in events(place)))
+    cli.run("stop", str(out), "--abort")
+    wait_for(lambda: json.loads((place / "status.json").read_text())["state"] == "stopped")
+    assert left_over(place) == []

@@ -31,7 +31,7 @@ def source(trained: RunFolder) -> Source:
 
 @pytest.fixture
 def reference(source: Source) -> Reference:
-    asked, origin = prompts(source)
+    asked, origin = prompts(source, lambda: None)
     model = trained_model(source)
     texts = [*strings([model.text(ids) for ids in asked]), *model.marks(asked[0])]
     return ask_trained(model, texts, asked, origin, source.template(), lambda done: None)
@@ -50,7 +50,7 @@ def check(reference: Reference, folder: Path) -> Check:
 
 
 def test_the_prompts_are_what_comes_before_validation_answers(source: Source) -> None:
-    asked, origin = prompts(source)
+    asked, origin = prompts(source, lambda: None)
     assert origin == "validation examples"
     assert len(asked) == 6
     assert all(ids == ids[:192] and len(ids) > 4 for ids in asked)

@@ -9,12 +9,14 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
+from trainer_core.config.export_section import ExportRequest
 from trainer_core.errors import StoppedError, UserError
 from trainer_core.export import merged as merged_module
 from trainer_core.export.adapter import read_adapter
 from trainer_core.export.merge import MergedWeights
 from trainer_core.export.merged import write_merged
 from trainer_core.export.model import ExportModel
+from trainer_core.export.source import find_source
 from trainer_core.export.weights import SafetensorsFolder, Weights
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -84,6 +86,36 @@ def test_a_merged_folder_opens_in_transformers(
     assert told[-1] == model.size
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"target_modules": ["q_proj", "embed_tokens"]},
+        {"target_modules": ["q_proj", "lm_head"]},
+        {"target_modules": ["q_proj"], "modules_to_save": ["embed_tokens"]},
+        {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]},
+    ],
+)
+def test_an_adapter_on_one_of_two_tied_tensors_unties_them(
+    settings: dict[str, Any], demo: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(5)
+    base = AutoModelForCausalLM.from_pretrained(demo / "base", dtype=torch.float32)
+    adapted = get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", r=4, **settings))
+    for parameter in adapted.parameters():
+        if parameter.requires_grad:
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    ids = torch.arange(5, 40)[None]
+    with torch.no_grad():
+        expected = adapted(ids).logits
+    adapted.save_pretrained(tmp_path / "adapter")
+    source = find_source(ExportRequest(source=str(tmp_path / "adapter"), formats=["merged"]))
+    assert source.base is not None
+    write_merged(source.model(), source.base, tmp_path / "m", "float32", lambda done: None)
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "m", dtype=torch.float32)
+    with torch.no_grad():
+        torch.testing.assert_close(merged(ids).logits, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_whoever_is_told_can_end_it(demo: Path, tmp_path: Path) -> None:
     def stop(done: int) -> None:
         raise StoppedError(f"after {done}")
@@ -107,6 +139,7 @@ def test_an_adapter_of_another_model_is_refused_by_name(
     [
         ({"peft_type": "IA3"}, "IA3 adapter, and LoRA is known"),
         ({"trainable_token_indices": [1]}, "uses trainable_token_indices"),
+        ({"alpha_pattern": {"(a+)+$": 4}}, "a pattern that could take forever"),
     ],
 )
 def test_adapters_of_other_kinds_are_refused(

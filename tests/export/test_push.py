@@ -20,7 +20,10 @@ PUBLIC = {
     "adapter/adapter_config.json": b"{}",
     "onnx/model.onnx": b"onnx",
 }
+# What the export made this time; an older file beside it is not meant.
+MADE = ["hen-Q8_0.gguf", "adapter", "onnx"]
 OWN = (
+    "hen-F16.gguf",
     "status.json",
     "lock",
     "events.jsonl",
@@ -57,7 +60,7 @@ def silent(done: int, total: int) -> None:
 
 def test_what_others_are_meant_to_have(export: Path, hub: HubHere) -> None:
     told: list[tuple[int, int]] = []
-    url = push(export, "me/hen", lambda *step: told.append(step))
+    url = push(export, "me/hen", MADE, lambda *step: told.append(step))
     assert url == f"{hub.url}/me/hen"
     assert hub.repositories["me/hen"]["visibility"] == "private"
     assert hub.files == PUBLIC
@@ -68,9 +71,9 @@ def test_what_others_are_meant_to_have(export: Path, hub: HubHere) -> None:
 
 
 def test_once_more(export: Path, hub: HubHere) -> None:
-    push(export, "me/hen", silent)
+    push(export, "me/hen", MADE, silent)
     (export / "README.md").write_text(CARD + "More.\n", encoding="utf-8")
-    push(export, "me/hen", silent)
+    push(export, "me/hen", MADE, silent)
     assert hub.files["README.md"].endswith(b"More.\n")
 
 
@@ -80,7 +83,7 @@ def test_a_stop_in_the_middle_shows_nothing(export: Path, hub: HubHere) -> None:
             raise StoppedError("stopped")
 
     with pytest.raises(StoppedError):
-        push(export, "me/hen", stop)
+        push(export, "me/hen", MADE, stop)
     assert not hub.files
 
 
@@ -89,7 +92,7 @@ def test_no_token(export: Path, monkeypatch: pytest.MonkeyPatch, token: str) -> 
     """A login that is stored on this machine is not used."""
     monkeypatch.setenv("HF_TOKEN", token)
     with pytest.raises(UserError, match="HF_TOKEN is not set"):
-        push(export, "me/hen", silent)
+        push(export, "me/hen", MADE, silent)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +109,7 @@ def test_no_token(export: Path, monkeypatch: pytest.MonkeyPatch, token: str) -> 
 def test_refused(export: Path, hub: HubHere, where: str, status: int, sentence: str) -> None:
     hub.refuse = {where: status}
     with pytest.raises(BackpropError, match=sentence) as raised:
-        push(export, "me/hen", silent)
+        push(export, "me/hen", MADE, silent)
     assert TOKEN not in str(raised.value)
     assert not hub.files
 
@@ -114,11 +117,11 @@ def test_refused(export: Path, hub: HubHere, where: str, status: int, sentence: 
 def test_another_token(export: Path, hub: HubHere, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_old")
     with pytest.raises(BackpropError, match="does not know the token"):
-        push(export, "me/hen", silent)
+        push(export, "me/hen", MADE, silent)
 
 
 def test_no_network(export: Path, hub: HubHere, monkeypatch: pytest.MonkeyPatch) -> None:
     with HubHere() as gone:
         monkeypatch.setenv("HF_ENDPOINT", gone.url)
     with pytest.raises(BackpropError, match=r"the hub cannot be reached.*What was exported stays"):
-        push(export, "me/hen", silent)
+        push(export, "me/hen", MADE, silent)

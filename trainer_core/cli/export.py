@@ -11,7 +11,7 @@ from trainer_core.cli.options import Json
 from trainer_core.config.export_section import FORMATS, ExportRequest
 from trainer_core.runs.folder import run_name
 from trainer_core.runs.registry import find_run
-from trainer_core.worker.launching import launch_export
+from trainer_core.worker.launching import launch_export, source_folder
 
 
 def export(
@@ -85,7 +85,7 @@ def export(
         "onnx_precision": onnx_precision,
         "check": not no_check,
         "name": name,
-        "ollama": ollama_name or (run_name(name or source).lower() if ollama else None),
+        "ollama": ollama_name or (_ollama_name(name, source) if ollama else None),
         "ollama_base": ollama_base,
         "ollama_host": ollama_host,
         "ollama_remote": ollama_remote,
@@ -93,6 +93,11 @@ def export(
     }
     folder = launch_export(ExportRequest.of(given), output, force=force)
     raise typer.Exit(follow(folder, as_json=json))
+
+
+def _ollama_name(name: str | None, source: str) -> str:
+    """What is exported, in Ollama's spelling."""
+    return run_name(name or source_folder(source).name).lower()
 
 
 def _listed(values: list[str] | None) -> list[str]:

@@ -23,7 +23,7 @@ WRITTEN_HERE: frozenset[str] = frozenset(
 _OTHER_NAMES = {"lora": "adapter", "ollama-adapter": "adapter-gguf", "lora-gguf": "adapter-gguf"}
 OnnxPrecision = Literal["fp32", "fp16", "int4"]
 # A name in Ollama: [namespace/]model[:tag].
-_OLLAMA_NAME = re.compile(r"^(?:[\w][\w.-]{0,79}/)?[\w][\w.-]{0,79}(?::[\w][\w.-]{0,79})?$", re.A)
+_OLLAMA_NAME = re.compile(r"(?:[\w][\w.-]{0,79}/)?[\w][\w.-]{0,79}(?::[\w][\w.-]{0,79})?", re.A)
 
 
 class ExportSection(Section):
@@ -89,14 +89,14 @@ class ExportSection(Section):
     @field_validator("ollama")
     @classmethod
     def _ollama_name(cls, name: str | None) -> str | None:
-        if name is not None and not _OLLAMA_NAME.match(name):
+        if name is not None and not _OLLAMA_NAME.fullmatch(name):
             raise ValueError("a name in Ollama has letters, digits, . _ - and at most one :tag")
         return name
 
     @field_validator("push")
     @classmethod
     def _repository(cls, name: str | None) -> str | None:
-        if name is not None and not re.match(r"^[\w.-]+/[\w.-]+$", name, re.A):
+        if name is not None and not re.fullmatch(r"[\w.-]+/[\w.-]+", name, re.A):
             raise ValueError("a repository of the hub is called owner/name")
         return name
 

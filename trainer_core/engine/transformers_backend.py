@@ -21,7 +21,7 @@ def load(folder: Path, config: RunConfig, dtype: torch.dtype) -> Any:
         arguments["attn_implementation"] = config.model.attention
     stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if config.model.quantization != "none" and "quantization_config" not in stored:
-        arguments["quantization_config"] = _quantized(config.model.quantization, dtype)
+        arguments["quantization_config"] = quantized_loading(config.model.quantization, dtype)
     if torch.cuda.is_available():
         # Straight to where it is trained: answers and checks come before the loop would move it.
         arguments["device_map"] = {"": torch.cuda.current_device()}
@@ -45,7 +45,8 @@ def load(folder: Path, config: RunConfig, dtype: torch.dtype) -> Any:
     return model
 
 
-def _quantized(bits: str, dtype: torch.dtype) -> BitsAndBytesConfig:
+def quantized_loading(bits: str, dtype: torch.dtype) -> BitsAndBytesConfig:
+    """How weights are packed as they are loaded: 4bit or 8bit, computed in `dtype`."""
     if bits == "8bit":
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(

@@ -19,6 +19,8 @@ _PREFIX = "base_model.model."
 _PART = re.compile(
     r"^(.+)\.(lora_A|lora_B|lora_embedding_A|lora_embedding_B|lora_magnitude_vector)"
 )
+# What makes matching an expression take time without end: a group that is repeated.
+_REPEATED_GROUP, _LONGEST = re.compile(r"\)\s*[*+{]"), 500
 # Settings that change what the matrices mean, in ways that are not followed here.
 _FOREIGN = (
     "layer_replication",
@@ -65,9 +67,7 @@ def read_adapter(folder: Path) -> Adapter:
     replaced: dict[str, torch.Tensor] = {}
     for name, facts in weights.tensors.items():
         plain = name.removeprefix(_PREFIX)
-        if (
-            ".base_layer." in plain
-        ):  # PEFT keeps the base's own embeddings beside an adapter on them
+        if ".base_layer." in plain:  # the base's own, which PEFT keeps beside trained embeddings
             continue
         tensor = weights.rows(name, 0, facts.rows).float()
         match = _PART.match(plain)
@@ -95,7 +95,20 @@ def _config(folder: Path) -> dict[str, Any]:
     foreign = [name for name in _FOREIGN if config.get(name)]
     if foreign:
         raise UserError(f"the adapter in {folder} uses {foreign[0]}, which is not understood")
+    for pattern in _patterns(config):
+        if len(pattern) > _LONGEST or _REPEATED_GROUP.search(pattern):
+            raise UserError(
+                f"{path} has a pattern that could take forever: {one_line(pattern, limit=80)}",
+                hint="Name the modules plainly.",
+            )
     return config
+
+
+def _patterns(config: Mapping[str, Any]) -> list[str]:
+    """The expressions that PEFT and we match the names of modules with."""
+    found = [*(config.get("alpha_pattern") or {}), *(config.get("rank_pattern") or {})]
+    found += [config.get("target_modules"), config.get("exclude_modules")]
+    return [pattern for pattern in found if isinstance(pattern, str)]
 
 
 def _pair(module: str, part: Mapping[str, torch.Tensor], config: Mapping[str, Any]) -> LoraPair:

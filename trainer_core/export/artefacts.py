@@ -24,7 +24,7 @@ from trainer_core.export.onnx_speaker import OnnxSpeaker
 from trainer_core.export.prompts import MOST_TOKENS
 from trainer_core.export.source import Source
 from trainer_core.export.speaker import Speaker
-from trainer_core.export.transformers_speaker import TransformersSpeaker
+from trainer_core.export.transformers_speaker import TransformersSpeaker, adapted
 from trainer_core.export.workshop import Workshop
 
 Notes = list[str]
@@ -82,9 +82,7 @@ def _adapter(_: _Wish) -> list[Artefact]:
         return []
 
     def speak(shop: Workshop, path: Path) -> Speaker:
-        base = shop.source.trained_on or shop.source.base
-        assert base is not None  # noqa: S101 - an adapter has one
-        return TransformersSpeaker(base, path, path, four_bits=_four_bits(shop.source))
+        return adapted(shop.source, path, path)
 
     return [Artefact("adapter", "adapter", make, speak, limits_of("f32", other_base=False), _none)]
 
@@ -203,13 +201,10 @@ def _copy_adapter(source: Source, target: Path) -> None:
     path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def _four_bits(source: Source) -> bool:
-    return source.config is not None and source.config.model.quantization == "4bit"
-
-
 def _other_base(source: Source) -> bool:
     """Whether the adapter learnt on a quantised base, and is merged into a 16-bit one."""
-    return source.kind == "adapter" and (_four_bits(source) or source.trained_on != source.base)
+    elsewhere = source.packed != "none" or source.trained_on != source.base
+    return source.kind == "adapter" and elsewhere
 
 
 def _none(_: Path) -> list[str]:

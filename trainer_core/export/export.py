@@ -103,7 +103,7 @@ class _Job:
         self._hand_on(source)
 
     def _ask_trained(self, source: Source) -> Reference:
-        asked, origin = prompts(source)
+        asked, origin = prompts(source, self._stop_if_asked)
         self._stage("loading", "the trained model")
         model = trained_model(source)
         self._stage("answering", f"{len(asked)} prompts ({origin}), as trained ({model.dtype})")
@@ -179,7 +179,14 @@ class _Job:
             self._stage("uploading", self._request.push)
             if is_local(source.base_name):
                 self._notice(f"what is uploaded names its base as {source.base_name}")
-            self.commands.append(push(self._folder.path, self._request.push, self._tell("bytes")))
+            self.commands.append(
+                push(
+                    self._folder.path,
+                    self._request.push,
+                    [made.path for made in good],
+                    self._tell("bytes"),
+                )
+            )
         taken = size(sum(made.size for made in good))
         how = "written and checked" if self._request.check else "written, NOT checked"
         self.summary = f"{len(good)} {how}, {taken}"

@@ -12,7 +12,6 @@ from trainer_core.export.ollama.register import check_ollama, register
 from trainer_core.export.ollama.template import ollama_template
 from trainer_core.export.source import Source
 from trainer_core.runs.events import Exported
-from trainer_core.tokens.tokenizer import load_tokenizer
 
 # Ollama reserves memory for so many tokens; more is the user's to ask for.
 CONTEXT = 4096
@@ -50,7 +49,8 @@ def hand_to_ollama(
     model = _model(request, source, made, folder)
     if model is None:
         return []
-    template = ollama_template(source.template(), load_tokenizer(source.tokenizer))
+    tokenizer = source.talking()
+    template = ollama_template(tokenizer.template, tokenizer)
     for note in template.notes:
         notice(note)
     model = OllamaModel(

@@ -44,6 +44,35 @@ class MergedWeights:
         self.tensors[name] = TensorFacts(shape, torch.float32)
 
 
+HEAD = "lm_head.weight"
+
+
+class UntiedWeights:
+    """`stored`, whose head is its embeddings, with a head of its own: for an adapter that changes
+    the one and not the other."""
+
+    def __init__(self, stored: Weights, embeddings: str) -> None:
+        self._stored = stored
+        self._embeddings = embeddings
+        self.tensors = {**stored.tensors, HEAD: stored.tensors[embeddings]}
+
+    def rows(self, name: str, start: int, stop: int) -> torch.Tensor:
+        """See Weights."""
+        return self._stored.rows(self._embeddings if name == HEAD else name, start, stop)
+
+
+def untied(stored: Weights, adapter: Adapter) -> Weights:
+    """`stored` as it is, or, where `adapter` changes one of two tied tensors, untied."""
+    embeddings = next((name for name in stored.tensors if name.endswith(_EMBEDDINGS)), None)
+    changed = {*adapter.pairs, *adapter.replaced}
+    if embeddings is None or HEAD in stored.tensors or not {embeddings, HEAD} & changed:
+        return stored
+    return UntiedWeights(stored, embeddings)
+
+
+_EMBEDDINGS = "embed_tokens.weight"
+
+
 def _changed(rows: torch.Tensor, pair: LoraPair, start: int, stop: int) -> torch.Tensor:
     rows.addmm_(pair.b[start:stop], pair.a, alpha=pair.scale)
     if pair.magnitude is not None:

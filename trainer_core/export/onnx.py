@@ -45,6 +45,10 @@ _READING = re.compile(r"^Reading layer (\d+)")
 _WRITING = re.compile(r"^Saving .*\| *(\d+)/(\d+) ")
 
 
+# Of its attention with rotated heads.
+_HEAD_STEP = 16
+
+
 def require_onnx(config: dict[str, Any]) -> None:
     """See that a model with this config.json can become ONNX here.
 
@@ -67,6 +71,14 @@ def require_onnx(config: dict[str, Any]) -> None:
     if kind not in ARCHITECTURES[name]:
         raise UserError(
             f"{name} with rope of type {one_line(str(kind), limit=40)} cannot be written as ONNX",
+            hint="Take merged or gguf.",
+        )
+    heads = config.get("num_attention_heads") or 1
+    head_size = config.get("head_dim") or config.get("hidden_size", 0) // heads
+    if head_size % _HEAD_STEP:
+        raise UserError(
+            f"a model with heads of {head_size} numbers cannot be run by onnxruntime, which wants "
+            f"a multiple of {_HEAD_STEP}",
             hint="Take merged or gguf.",
         )
     window, context = config.get("sliding_window"), config.get("max_position_embeddings", 0)

@@ -3,7 +3,7 @@
 import json
 import logging
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trainer_core.errors import UserError
@@ -14,7 +14,6 @@ from trainer_core.tokens.encode_chunk import EncoderSetup
 from trainer_core.tokens.examples import Encoder, Example
 from trainer_core.tokens.limit import PlannedLimit
 from trainer_core.tokens.prepare import prepare
-from trainer_core.tokens.tokenizer import load_tokenizer
 
 log = logging.getLogger(__name__)
 PROMPTS = 6
@@ -40,22 +39,22 @@ def strings(prompts: Sequence[str]) -> list[str]:
     return [unicodedata.normalize("NFC", text) for text in [*listed, *prompts]]
 
 
-def prompts(source: Source) -> tuple[list[list[int]], str]:
+def prompts(source: Source, poll: Callable[[], None]) -> tuple[list[list[int]], str]:
     """Token ids of prompts, and where they are from: what comes before the first answer of some
-    validation examples (training ones if there are none), else general questions."""
-    examples, origin = _examples(source)
+    validation examples (training ones if there are none), else general questions. `poll` is called
+    again and again while the data is read, and ends it by what it raises."""
+    examples, origin = _examples(source, poll)
     asked = [_before_answer(example) for example in examples]
     asked = [ids for ids in asked if ids]
     if not asked:
-        tokenizer = load_tokenizer(source.tokenizer, _template_file(source))
-        encoder = Encoder(tokenizer, source.base_name)
+        encoder = Encoder(source.talking(), source.base_name)
         given = source.config.training.sample_prompts if source.config is not None else []
         asked = [encoder.prompt_ids(text) for text in given or _GENERAL]
         origin = "the run's sample prompts" if given else "general questions"
     return [ids[-LONGEST:] for ids in asked[:PROMPTS]], origin
 
 
-def _examples(source: Source) -> tuple[list[Example], str]:
+def _examples(source: Source, poll: Callable[[], None]) -> tuple[list[Example], str]:
     config, base = source.config, source.base or source.folder
     if config is None:
         return [], ""
@@ -63,7 +62,11 @@ def _examples(source: Source) -> tuple[list[Example], str]:
         # The same pass as the training's, so nearly always there in the cache.
         setup = EncoderSetup(base, config.model.template, config.model.base, config.data.train_on)
         prepared = prepare(
-            config.data, setup, PlannedLimit(config, model_facts(base)), config.training.seed
+            config.data,
+            setup,
+            PlannedLimit(config, model_facts(base)),
+            config.training.seed,
+            progress=lambda _rows, _seconds: poll(),
         )
     except UserError as error:  # the data has moved since: the check has other questions
         log.warning("the run's data cannot be read for the check: %s", error)
@@ -85,7 +88,3 @@ def _before_answer(example: Example) -> list[int]:
     if start < 2:
         start = max(start, min(16, len(example.ids) // 2))
     return [int(token) for token in example.ids[:start]]
-
-
-def _template_file(source: Source) -> str | None:
-    return source.config.model.template if source.config is not None else None

@@ -5,15 +5,15 @@ and the token stands in no file, message or log.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from trainer_core.errors import BackpropError, UserError
 from trainer_core.text import one_line
 
-# Not what a job keeps for itself: its events, its log, and check.json, which holds rows.
-_PUBLIC = ("README.md", "Modelfile", "*.gguf", "adapter/**/*", "merged/**/*", "onnx/**/*")
+# What goes along. Not what the job keeps: its events, its log, and check.json, which holds rows.
+_BESIDE = ("README.md", "Modelfile")
 _MESSAGE = "Upload an export of backprop"
 
 
@@ -28,15 +28,18 @@ def require_token() -> str:
     return token
 
 
-def push(folder: Path, repository: str, tell: Callable[[int, int], None]) -> str:
-    """Upload the export in `folder` to `repository` (owner/name), which is made, private, if it is
-    not there. Returns its address. `tell` gets the bytes sent and those of all files, after each
-    file; what it raises ends the upload, and nothing shows in the repository.
+def push(
+    folder: Path, repository: str, made: Sequence[str], tell: Callable[[int, int], None]
+) -> str:
+    """Upload what was `made` in `folder` (paths of files and folders there), its card and its
+    Modelfile to `repository` (owner/name), which is made, private, if it is not there. Returns its
+    address. `tell` gets the bytes sent and those of all files, after each file; what it raises ends
+    the upload, and nothing shows in the repository.
 
     Raises UserError without a token, BackpropError where the hub cannot be reached or refuses.
     """
     token = require_token()
-    files = sorted({path for mask in _PUBLIC for path in folder.glob(mask) if path.is_file()})
+    files = sorted(path for name in [*_BESIDE, *made] for path in _files(folder / name))
     with _sentences(repository, token):
         from huggingface_hub import CommitOperationAdd, HfApi
 
@@ -53,6 +56,11 @@ def push(folder: Path, repository: str, tell: Callable[[int, int], None]) -> str
             tell(done, total)
         api.create_commit(repository, additions, commit_message=_MESSAGE)
     return str(url)
+
+
+def _files(path: Path) -> list[Path]:
+    """`path` itself, or all files below it; none where there is nothing."""
+    return [path] if path.is_file() else [found for found in path.rglob("*") if found.is_file()]
 
 
 @contextmanager

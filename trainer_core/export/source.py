@@ -12,19 +12,21 @@ from typing import Any, Literal
 import torch
 
 from trainer_core.config.export_section import ExportRequest
+from trainer_core.config.model_section import Quantization
 from trainer_core.config.schema import RunConfig
 from trainer_core.engine.adapter import plain
 from trainer_core.engine.base_model import fetch
 from trainer_core.errors import UserError
 from trainer_core.export.adapter import read_adapter
 from trainer_core.export.dequantized import DequantizedWeights
-from trainer_core.export.merge import MergedWeights
+from trainer_core.export.merge import MergedWeights, untied
 from trainer_core.export.model import ExportModel
 from trainer_core.export.weights import SafetensorsFolder, Weights
 from trainer_core.planning.resolved_file import read_resolved
 from trainer_core.runs.folder import RunFolder, run_name
 from trainer_core.runs.trained import ADAPTER_CONFIG, MODEL_CONFIG, trained_places
-from trainer_core.tokens.tokenizer import load_tokenizer, named_template
+from trainer_core.tokens.tokenizer import Tokenizer, load_tokenizer, named_template
+from trainer_core.tokens.trial import try_template
 
 log = logging.getLogger(__name__)
 # How Unsloth and others call the 4-bit copy of a model.
@@ -59,6 +61,16 @@ class Source:
         return self.base or self.begun_from or self.folder
 
     @property
+    def packed(self) -> Quantization:
+        """The bits into which the run packed its base as it was loaded; none for a base that is
+        stored so."""
+        bits = self.config.model.quantization if self.config is not None else "none"
+        base = self.trained_on or self.base
+        if bits == "auto" or base is None or "quantization_config" in _json(base / MODEL_CONFIG):
+            return "none"
+        return bits
+
+    @property
     def may_be_shown(self) -> bool:
         """Whether its data is in clear: what was encrypted shall stand in no file as text."""
         if self.config is None:
@@ -78,6 +90,14 @@ class Source:
             return named_template(self.config.model.template)
         return load_tokenizer(self.tokenizer).template
 
+    def talking(self) -> Tokenizer:
+        """The tokenizer with the chat template of the training. Raises UserError for a template
+        that takes too much time or memory."""
+        tokenizer = replace(load_tokenizer(self.tokenizer), template=self.template())
+        if tokenizer.template is not None:
+            try_template(tokenizer, [])
+        return tokenizer
+
     def config_json(self) -> dict[str, Any]:
         """The model's config.json, without what says that its weights are quantised."""
         path = (self.base or self.folder) / MODEL_CONFIG
@@ -96,13 +116,17 @@ class Source:
         stored: Weights = SafetensorsFolder(base)
         if "quantization_config" in _json(base / MODEL_CONFIG):
             stored = DequantizedWeights(stored, base)
-        weights = stored
+        weights, config = stored, self.config_json()
         if self.kind == "adapter" and trained:
-            weights = MergedWeights(stored, read_adapter(self.folder))
+            adapter = read_adapter(self.folder)
+            whole = untied(stored, adapter)
+            if whole is not stored:
+                config["tie_word_embeddings"] = False
+            weights = MergedWeights(whole, adapter)
         return ExportModel(
             self.name,
             weights,
-            self.config_json(),
+            config,
             self.tokenizer,
             self.template(),
             _main_dtype(stored),

@@ -1,6 +1,5 @@
 """The trained model itself, run by transformers and PEFT: what every export is compared with."""
 
-import json
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import psutil
 import torch
 
+from trainer_core.config.model_section import Quantization
 from trainer_core.errors import UserError
 from trainer_core.export.source import Source
 from trainer_core.export.speaker import Logits
@@ -23,11 +23,16 @@ class TransformersSpeaker:
     runtime = "transformers"
 
     def __init__(
-        self, folder: Path, tokenizer: Path, adapter: Path | None = None, *, four_bits: bool = False
+        self,
+        folder: Path,
+        tokenizer: Path,
+        adapter: Path | None = None,
+        *,
+        packed: Quantization = "none",
     ) -> None:
         self._tokenizer = load_tokenizer(tokenizer)
         dtype = _dtype(folder)
-        self._model: Any = _loaded(folder, adapter, dtype, four_bits=four_bits)
+        self._model: Any = _loaded(folder, adapter, dtype, packed=packed)
         self.dtype = str(dtype).removeprefix("torch.")
 
     def tokens(self, text: str) -> list[int]:
@@ -86,31 +91,29 @@ class TransformersSpeaker:
 
 
 def trained_model(source: Source) -> TransformersSpeaker:
-    """The model as it was trained: on a base of 4 bits if that is what it learnt on."""
+    """The model as it was trained: on a packed base if that is what it learnt on."""
     if source.kind == "model":
         return TransformersSpeaker(source.folder, source.tokenizer)
+    return adapted(source, source.tokenizer, source.folder)
+
+
+def adapted(source: Source, tokenizer: Path, adapter: Path) -> TransformersSpeaker:
+    """The base that `source` was trained on, with the adapter in a folder on top."""
     base = source.trained_on or source.base
     assert base is not None  # noqa: S101 - an adapter has one
-    quantised = source.config is not None and source.config.model.quantization == "4bit"
-    stored = "quantization_config" in json.loads((base / "config.json").read_text("utf-8"))
-    return TransformersSpeaker(
-        base, source.tokenizer, source.folder, four_bits=quantised and not stored
-    )
+    return TransformersSpeaker(base, tokenizer, adapter, packed=source.packed)
 
 
-def _loaded(folder: Path, adapter: Path | None, dtype: torch.dtype, *, four_bits: bool) -> Any:
+def _loaded(folder: Path, adapter: Path | None, dtype: torch.dtype, *, packed: Quantization) -> Any:
     """The model, ready to be asked. What a config can break in the libraries has no one kind."""
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers import AutoModelForCausalLM
+
+    from trainer_core.engine.transformers_backend import quantized_loading
 
     arguments: dict[str, Any] = {"dtype": dtype}
-    if four_bits:
-        arguments["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=dtype,
-        )
+    if packed != "none":
+        arguments["quantization_config"] = quantized_loading(packed, dtype)
     if torch.cuda.is_available():
         arguments["device_map"] = {"": 0}
     try:

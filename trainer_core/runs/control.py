@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -40,6 +41,8 @@ class Control:
         # Set by the engine: whether a stop must wait for a save, and the last finished step.
         self.holds_work = False
         self.step = 0
+        # What else must end before the process does, where it ends without the engine.
+        self.before_exit: list[Callable[[], None]] = []
 
     def ask(self, command: CommandName, reason: str = "") -> None:
         """Take a wish down."""

@@ -17,16 +17,16 @@ def wait_for_end(
     wish: Callable[[], CommandName | None] = lambda: None,
 ) -> Finished | Failed:
     """Every event to `tell`, until the job has ended; returns how. `wish` is asked again and again
-    whether the job shall do something; once it has said so, that is sent.
+    whether the job shall do something; each thing that it says is sent once.
 
     Raises BackpropError if the worker is gone without a word. Ctrl+C aborts the job.
     """
-    client, sent = RunClient(folder, "waiting"), False
+    client, sent = RunClient(folder, "waiting"), None
     try:
         for event in client.events(timeout=POLL_SECONDS):
-            command = None if sent else wish()
-            if command is not None:
-                sent = client.send(command)
+            command = wish()
+            if command is not None and command != sent and client.send(command):
+                sent = command
             if event is None:
                 continue
             tell(event)

@@ -193,6 +193,8 @@ class _Wishes:
         control.ask(command.command, command.reason)
         if not control.stopping or (control.holds_work and not control.aborting):
             return
+        for end in control.before_exit:
+            end()
         message = "aborted, not saved" if control.holds_work else "stopped before training began"
         elapsed = time.monotonic() - self._started
         ended = Finished(outcome="stopped", step=control.step, elapsed=elapsed, message=message)

@@ -48,7 +48,7 @@ def launch_export(
     does not start.
     """
     require_exportable(request)
-    source = _resolved(request.source)
+    source = source_folder(request.source)
     request = request.model_copy(update={"source": str(source), "force": force})
     folder = _folder_for(source, request, output, force=force)
     try:
@@ -63,7 +63,7 @@ def launch_export(
     return folder
 
 
-def _resolved(source: str) -> Path:
+def source_folder(source: str) -> Path:
     """The folder of a run or of weights. Raises UserError."""
     try:
         path = Path(source).expanduser().absolute()

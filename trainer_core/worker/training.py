@@ -20,9 +20,12 @@ from trainer_core.runs.events import (
 )
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.recorder import Recorder
+from trainer_core.worker.client import RunClient
 from trainer_core.worker.following import wait_for_end
 from trainer_core.worker.launching import launch_export
 
+# What an abort may wait; the supervisor allows three.
+ABORT_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
@@ -62,13 +65,22 @@ def _export_trained(
     def stop() -> CommandName | None:
         return ("abort" if control.aborting else "stop") if control.stopping else None
 
+    control.before_exit.append(lambda: _abort(place))
     ended = wait_for_end(place, pass_on, stop)
+    control.before_exit.clear()
     if isinstance(ended, Failed):
         raise BackpropError(
             f"trained and saved, and the export failed: {ended.message}",
             hint=f"{ended.hint} What was trained is in {folder.path}.".strip(),
         )
     return str(place.path) if ended.outcome == "finished" else ""
+
+
+def _abort(place: RunFolder) -> None:
+    client = RunClient(place, "run")
+    client.wait_connected(ABORT_SECONDS)
+    client.send("abort")
+    client.close()
 
 
 def _let_go_of_memory() -> None:
