@@ -107,9 +107,9 @@ def test_another_program_feeds_one_token_and_the_cache(base: Path, made: Path) -
     np.testing.assert_allclose(last[0, 0], logits(base, ids)[-1], atol=1e-4)
 
 
-@pytest.mark.parametrize(("precision", "close"), [("fp16", 0.05), ("int4", 2.0)])
-def test_fewer_bits(base: Path, tmp_path: Path, precision: str, close: float) -> None:
-    write_onnx(base, tmp_path / "onnx", precision, Control())  # type: ignore[arg-type]
+@pytest.mark.parametrize(("onnx_precision", "close"), [("fp16", 0.05), ("int4", 2.0)])
+def test_fewer_bits(base: Path, tmp_path: Path, onnx_precision: str, close: float) -> None:
+    write_onnx(base, tmp_path / "onnx", onnx_precision, Control())  # type: ignore[arg-type]
     found, ids = OnnxSpeaker(tmp_path / "onnx"), asked(base)
     assert found.logits(ids).dtype == np.float32
     np.testing.assert_allclose(found.logits(ids), logits(base, ids), atol=close)

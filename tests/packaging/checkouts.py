@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -48,6 +49,9 @@ def run_make(
         capture_output=True,
         text=True,
         start_new_session=True,
+        # Whoever runs the tests in the background may have Ctrl+C ignored, and a shell cannot
+        # undo that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
