@@ -18,7 +18,7 @@ from trainer_core.export.gguf.lora import require_plain_lora, write_lora
 from trainer_core.export.gguf.quantize import quantize, require_llama_cpp
 from trainer_core.export.gguf.write import write_gguf
 from trainer_core.export.limits import limits_of
-from trainer_core.export.merged import write_merged
+from trainer_core.export.merged import copy_tokenizer, write_merged
 from trainer_core.export.onnx import require_onnx, write_onnx
 from trainer_core.export.onnx_speaker import OnnxSpeaker
 from trainer_core.export.prompts import MOST_TOKENS
@@ -189,12 +189,7 @@ def _copy_adapter(source: Source, target: Path) -> None:
     target.mkdir(parents=True)
     for name in ("adapter_model.safetensors", "adapter_config.json"):
         shutil.copyfile(source.folder / name, target / name)
-    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
-        if (source.tokenizer / name).is_file():
-            shutil.copyfile(source.tokenizer / name, target / name)
-    template = source.template()
-    if template is not None:
-        (target / "chat_template.jinja").write_text(template, encoding="utf-8")
+    copy_tokenizer(source.tokenizer, source.template(), target)
     path = target / "adapter_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = source.base_name

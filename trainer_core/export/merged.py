@@ -41,13 +41,18 @@ def write_merged(model: ExportModel, base: Path, folder: Path, dtype: str, tell:
             folder / "model.safetensors.index.json", {"metadata": total, "weight_map": index}
         )
     _write_json(folder / "config.json", {**model.config, "dtype": dtype} | _old_key(model, dtype))
-    for name in _BESIDE:
-        if (model.tokenizer / name).is_file():
-            shutil.copyfile(model.tokenizer / name, folder / name)
+    copy_tokenizer(model.tokenizer, model.template, folder)
     if (base / "generation_config.json").is_file():
         shutil.copyfile(base / "generation_config.json", folder / "generation_config.json")
-    if model.template is not None:
-        (folder / "chat_template.jinja").write_text(model.template, encoding="utf-8")
+
+
+def copy_tokenizer(tokenizer: Path, template: str | None, folder: Path) -> None:
+    """Put the tokenizer of one folder into another, with the chat template of the training."""
+    for name in _BESIDE:
+        if (tokenizer / name).is_file():
+            shutil.copyfile(tokenizer / name, folder / name)
+    if template is not None:
+        (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
 
 
 def rows_at_once(facts: TensorFacts) -> int:
