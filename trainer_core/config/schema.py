@@ -9,8 +9,9 @@ from pydantic import Field, field_validator, model_validator
 
 from trainer_core.config.data_section import DataSection
 from trainer_core.config.export_section import ExportSection
-from trainer_core.config.fields import Auto, Count, Section, Text
+from trainer_core.config.fields import Auto, Section, Text
 from trainer_core.config.model_section import NO_MODEL, LoraSection, ModelSection
+from trainer_core.config.multi_run_section import MultiRunSection
 from trainer_core.config.training_section import TrainingSection
 
 __all__ = ["NO_MODEL", "RunConfig"]
@@ -24,17 +25,6 @@ class RunSection(Section):
     )
     folder: Text | None = Field(
         None, description="The run folder, new or empty; ./runs/<date>-<time>-<name> if not given."
-    )
-
-
-class MultiRunSection(Section):
-    """Training on one part of the data after another."""
-
-    runs: Count = Field(
-        1,
-        description="Cut the training data into so many shards, drawn by training.seed, and train "
-        "on one after the other in each pass, with one adapter carried through. 1: all of it, "
-        "mixed.",
     )
 
 

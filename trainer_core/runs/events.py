@@ -4,35 +4,27 @@ Numbers start at 1 and have no gaps in the file. `time` is seconds since the epo
 `elapsed` fields are measured with a monotonic clock. docs/formats.md describes each event.
 """
 
-import time
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
 from trainer_core.hardware.sample import MachineSample
+from trainer_core.runs.event import BaseEvent
+from trainer_core.runs.multi_run_events import Forgetting, Merged, RunStart, Undone
 
 Values = dict[str, float | None]
 
 
-class _Base(BaseModel):
-    # Unknown fields of a newer version are ignored, so an older dashboard can follow a newer run.
-    # NaN and infinity travel as strings, because JSON has no word for them.
-    model_config = ConfigDict(extra="ignore", ser_json_inf_nan="strings", protected_namespaces=())
-
-    n: int = 0
-    time: float = Field(default_factory=time.time)
-
-
-class Stage(_Base):
+class Stage(BaseEvent):
     """The job entered a stage: starting, importing, data, tokenizing, planning, loading, answering,
-    training, evaluating, saving, paused, stopping."""
+    training, evaluating, saving, merging, scoring, paused, stopping."""
 
     type: Literal["stage"] = "stage"
     stage: str
     detail: str = ""
 
 
-class Progress(_Base):
+class Progress(BaseEvent):
     """How far a stage is; `rate` is units a second."""
 
     type: Literal["progress"] = "progress"
@@ -43,7 +35,7 @@ class Progress(_Base):
     rate: float | None = None
 
 
-class Plan(_Base):
+class Plan(BaseEvent):
     """The run as resolved just before loading weights. `memory` is planning's MemoryPlan."""
 
     type: Literal["plan"] = "plan"
@@ -55,10 +47,15 @@ class Plan(_Base):
     resumed_from: int | None = None
 
 
-class Metrics(_Base):
-    """One optimizer step. `values` is the trainer's own log: loss, grad_norm, learning_rate…"""
+class Metrics(BaseEvent):
+    """One optimizer step. `values` is the trainer's own log: loss, grad_norm, learning_rate…
+
+    `run` is which run of a multi-run it belongs to, 0 where there is only one; `step` counts
+    through all of them.
+    """
 
     type: Literal["metrics"] = "metrics"
+    run: int = 0
     step: int
     total_steps: int
     epoch: float
@@ -69,10 +66,11 @@ class Metrics(_Base):
     seconds_left: float | None = None
 
 
-class Eval(_Base):
+class Eval(BaseEvent):
     """A validation: mean loss over the validation split, in nats per trained token."""
 
     type: Literal["eval"] = "eval"
+    run: int = 0
     step: int
     total_steps: int = 0
     epoch: float
@@ -81,7 +79,7 @@ class Eval(_Base):
     values: Values = {}
 
 
-class Hardware(_Base, MachineSample):
+class Hardware(BaseEvent, MachineSample):
     """A sample of the machine while `step` was being trained."""
 
     type: Literal["hardware"] = "hardware"
@@ -89,7 +87,7 @@ class Hardware(_Base, MachineSample):
     stage: str = ""
 
 
-class Log(_Base):
+class Log(BaseEvent):
     """A line of our own log."""
 
     type: Literal["log"] = "log"
@@ -98,10 +96,11 @@ class Log(_Base):
     logger: str = ""
 
 
-class Checkpoint(_Base):
+class Checkpoint(BaseEvent):
     """A checkpoint is complete on disk. `path` is relative to the run folder."""
 
     type: Literal["checkpoint"] = "checkpoint"
+    run: int = 0
     step: int
     path: str
     reason: str
@@ -114,7 +113,7 @@ class Answer(BaseModel):
     answer: str
 
 
-class Samples(_Base):
+class Samples(BaseEvent):
     """The sample prompts, answered before or after training."""
 
     type: Literal["samples"] = "samples"
@@ -123,7 +122,7 @@ class Samples(_Base):
     answers: list[Answer]
 
 
-class Notice(_Base):
+class Notice(BaseEvent):
     """Something the user should know, once."""
 
     type: Literal["warning"] = "warning"
@@ -169,7 +168,7 @@ class Check(BaseModel):
         return not self.differs and all(measure.passed for measure in self.measures)
 
 
-class Exported(_Base):
+class Exported(BaseEvent):
     """One thing that an export wrote: `path` relative to the export's folder, its size in bytes.
     `check` is None where it was left out. `commands` say what to do with it."""
 
@@ -182,7 +181,7 @@ class Exported(_Base):
     commands: list[str] = []
 
 
-class Finished(_Base):
+class Finished(BaseEvent):
     """The job ended as asked: all its work done, or stopped by the user. `commands` are what an
     export can be used with next."""
 
@@ -196,7 +195,7 @@ class Finished(_Base):
     commands: list[str] = []
 
 
-class Failed(_Base):
+class Failed(BaseEvent):
     """The job died or could not do its work."""
 
     type: Literal["failed"] = "failed"
@@ -207,7 +206,7 @@ class Failed(_Base):
     step: int = 0
 
 
-class Reply(_Base):
+class Reply(BaseEvent):
     """The answer to a question (worker/protocol.py). Never numbered and never written: it may hold
     rows, which nobody asked to have on disk. `error` says why there is no answer."""
 
@@ -217,7 +216,7 @@ class Reply(_Base):
     error: str = ""
 
 
-class State(_Base):
+class State(BaseEvent):
     """Said but not written (n stays 0): what could not be recorded, such as a full disk."""
 
     type: Literal["state"] = "state"
@@ -234,6 +233,10 @@ Event = Annotated[
     | Hardware
     | Log
     | Checkpoint
+    | RunStart
+    | Merged
+    | Forgetting
+    | Undone
     | Samples
     | Notice
     | Exported

@@ -70,6 +70,22 @@ class RunFolder:
         """Where `best` and `last` of what was trained are: adapters, or whole models."""
         return self.path / "model" if method == "full" else self.adapter
 
+    def part(self, number: int, arm: str = "") -> "RunFolder":
+        """The folder of one run of a multi-run, or of one of its baselines: its checkpoints and
+        adapters."""
+        parent = self.path / "compare" / arm if arm else self.path
+        return RunFolder(parent / f"run-{number:02d}")
+
+    @property
+    def fine_tuned(self) -> Path:
+        """Of one run of a multi-run: the adapter as that run left it."""
+        return self.adapter / "fine-tuned"
+
+    @property
+    def merged(self) -> Path:
+        """Of one run of a multi-run: the adapter of all runs so far."""
+        return self.adapter / "merged"
+
     @property
     def exports(self) -> Path:
         return self.path / "exports"

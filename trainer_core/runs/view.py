@@ -20,6 +20,7 @@ from trainer_core.runs.events import (
     Stage,
     State,
 )
+from trainer_core.runs.multi_run_events import Forgetting, Merged, RunStart, Undone
 from trainer_core.text import size
 
 MAX_LOG_LINES = 5000
@@ -46,6 +47,12 @@ class RunView:
     hardware: Hardware | None = None
     checkpoint: Checkpoint | None = None
     samples: dict[str, Samples] = field(default_factory=dict)
+    # Of a multi-run: its runs by (arm, number), what became of each, and the merges undone.
+    run: RunStart | None = None
+    runs: dict[tuple[str, int], RunStart] = field(default_factory=dict)
+    merges: dict[tuple[str, int], Merged] = field(default_factory=dict)
+    forgetting: dict[tuple[str, int], Forgetting] = field(default_factory=dict)
+    undone: set[int] = field(default_factory=set)
     warnings: list[Notice] = field(default_factory=list)
     log: deque[Log | Notice] = field(default_factory=lambda: deque(maxlen=MAX_LOG_LINES))
     log_count: int = 0
@@ -74,6 +81,14 @@ class RunView:
             self.checkpoint = event
         elif isinstance(event, Samples):
             self.samples[event.when] = event
+        elif isinstance(event, RunStart):
+            self.run = self.runs[event.arm, event.run] = event
+        elif isinstance(event, Merged):
+            self.merges[event.arm, event.run] = event
+        elif isinstance(event, Forgetting):
+            self.forgetting[event.arm, event.run] = event
+        elif isinstance(event, Undone):
+            self.undone.add(event.run)
         elif isinstance(event, Log | Notice):
             self.log.append(event)
             self.log_count += 1

@@ -1,0 +1,1 @@
+"""What `Trainer` is made of: results, keywords, a run in the caller's process, progress."""
