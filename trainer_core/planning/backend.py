@@ -8,6 +8,7 @@ from typing import Literal
 
 from trainer_core.config.schema import RunConfig
 from trainer_core.errors import UserError
+from trainer_core.planning import multi_run
 from trainer_core.planning.export_limits import export_limits
 
 Backend = Literal["unsloth", "transformers"]
@@ -139,6 +140,7 @@ def _limits(config: RunConfig, gpu: bool) -> Iterator[tuple[bool, str, str]]:
         "export.formats names an adapter, and training.method: full makes a whole model",
         "Take merged, gguf or onnx.",
     )
+    yield from multi_run.limits(config)
     if config.export.formats:
         yield from export_limits(config.export)
     # Unsloth's CPU backend takes these without a word, and without effect; where it was imported

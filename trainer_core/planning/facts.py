@@ -27,9 +27,20 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
+class ShardFacts:
+    """What one run of a multi-run trains on: so many rows of batches in a pass, of which some are
+    replayed."""
+
+    name: str
+    rows: int
+    replayed: int = 0
+
+
+@dataclass(frozen=True)
 class DataFacts:
     """The examples after tokenising. `train` and `validation` count the rows that batches are made
-    of, which with packing hold several of the `examples`. Lengths in tokens."""
+    of, which with packing hold several of the `examples`. Lengths in tokens. `shards` are those of
+    a multi-run, once the data was cut."""
 
     train: int
     validation: int
@@ -38,6 +49,7 @@ class DataFacts:
     trained_tokens: int
     examples: int = 0
     estimated: bool = False
+    shards: tuple[ShardFacts, ...] = ()
 
 
 def is_local(base: str) -> bool:

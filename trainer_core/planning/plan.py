@@ -16,8 +16,17 @@ from trainer_core.planning.backend import BackendChoice
 from trainer_core.planning.bases import AdapterFacts
 from trainer_core.planning.choices import Choices, Origin, field_names
 from trainer_core.planning.corrections import Corrections
-from trainer_core.planning.facts import DataFacts, ModelFacts
+from trainer_core.planning.facts import DataFacts, ModelFacts, ShardFacts
 from trainer_core.planning.fitting import MemoryPlan, fit, memory_plan
+from trainer_core.planning.multi_run import (
+    PlannedRun,
+    of_one_run,
+    planned_runs,
+    require_general,
+    run_steps,
+    shards_of,
+    whole_steps,
+)
 from trainer_core.planning.rules import Reasoned
 from trainer_core.planning.unused import require_targets, unused
 
@@ -36,8 +45,11 @@ class ResolvedRun(BaseModel):
 
     format: int = FORMAT
     config: RunConfig
+    # Of all runs; baselines to compare with included.
     total_steps: int
     epochs: float
+    # Of a multi-run; empty where there is only the one.
+    runs: list[PlannedRun] = []
     origins: dict[str, Origin]
     memory: MemoryPlan | None = None
     warnings: list[str] = []
@@ -99,15 +111,25 @@ def _plan(
     _formats(choices, machine, model)
     _adapter(choices, model, data, adapter)
     passes = _passes(choices, data)
-    _batch(choices, machine, model, data, passes, correction)
-    total, in_an_epoch = _steps(choices, data, passes)
-    _rate(choices, model, total)
-    _intervals(choices, total)
+    shards = _shards(choices, data)
+    _batch(choices, machine, model, of_one_run(data, shards), passes, correction)
+    if shards:
+        steps = _steps_of_runs(choices, shards, passes)
+        total, epochs = whole_steps(choices.config, steps), passes or 0.0
+        _rate(choices, model, max(steps))
+        _intervals(choices, sum(steps), of_a_run=min(steps))
+    else:
+        steps = []
+        total, in_an_epoch = _steps(choices, data, passes)
+        epochs = total / max(1, in_an_epoch)
+        _rate(choices, model, total)
+        _intervals(choices, total, of_a_run=total)
     config = _checked(choices)
     return ResolvedRun(
         config=config,
         total_steps=total,
-        epochs=total / max(1, in_an_epoch),
+        epochs=epochs,
+        runs=planned_runs(config, shards, steps, choices.origins),
         origins=choices.origins,
         memory=memory_plan(config, model, machine, _tokens(config, data), correction),
         warnings=[*unused(config, choices.origins, data), *_warnings(config, model, data)],
@@ -268,6 +290,28 @@ def _steps(choices: Choices, data: DataFacts, passes: float | None) -> tuple[int
     return total, in_an_epoch
 
 
+def _shards(choices: Choices, data: DataFacts) -> tuple[ShardFacts, ...]:
+    wanted = choices.config.multi_run
+    if not wanted.several:
+        choices.decide_open("multi_run.merge", "none", "a single run")
+        return ()
+    if wanted.stages:
+        choices.decide_open("multi_run.merge", "none", "stages build on one another")
+    choices.decide_open("multi_run.merge", "slao", "so that little is forgotten")
+    require_general(choices.config, data)
+    return shards_of(choices.config, data)
+
+
+def _steps_of_runs(
+    choices: Choices, shards: tuple[ShardFacts, ...], passes: float | None
+) -> list[int]:
+    steps = run_steps(choices.config, shards, passes)
+    counted = f"the longest of {len(steps)} runs, {sum(steps):,} steps in all"
+    choices.decide_open("training.steps", max(steps), counted)
+    choices.config.training.__dict__["epochs"] = None
+    return steps
+
+
 def _rate(choices: Choices, model: ModelFacts, total: int) -> None:
     if choices.is_open("training.learning_rate"):
         value, why = rules.learning_rate(
@@ -281,14 +325,14 @@ def _rate(choices: Choices, model: ModelFacts, total: int) -> None:
         choices.decide("training.learning_rate", value, why)
 
 
-def _intervals(choices: Choices, total: int) -> None:
-    warmup = min(math.ceil(total * 0.05), 100)
+def _intervals(choices: Choices, total: int, of_a_run: int) -> None:
+    warmup = min(math.ceil(of_a_run * 0.05), 100)
     choices.decide_open("training.warmup_steps", warmup, "5 % of the steps, at most 100")
-    between = max(1, min(500, total // 10))
+    between = max(1, min(500, total // 10, of_a_run))
     choices.decide_open(
         "training.eval_steps", between, "ten times in a run, at least every 500 steps"
     )
-    between = max(1, min(200, total // 5))
+    between = max(1, min(200, of_a_run // 5))
     choices.decide_open(
         "training.save_steps", between, "five times in a run, at least every 200 steps"
     )

@@ -18,7 +18,7 @@ from trainer_core.tokens.encode_data import Progress, encode_data, quiet
 from trainer_core.tokens.examples import Encoder, Example
 from trainer_core.tokens.limit import Limit
 from trainer_core.tokens.row_views import view_of
-from trainer_core.tokens.selection import Selection, Split, select
+from trainer_core.tokens.selection import Selection, Split, recut, select
 from trainer_core.tokens.store import Store
 from trainer_core.tokens.texts import Texts
 
@@ -45,6 +45,17 @@ class Examples:
 
     def __iter__(self) -> Iterator[Example]:
         return (self[index] for index in range(len(self)))
+
+    def chosen(self, numbers: Array) -> "Examples":
+        """Those with these numbers, in this order."""
+        return Examples(self._store, self.split.chosen(numbers))
+
+    def within(self, limit: int | None, too_long: str) -> "Examples":
+        """None longer than `limit` tokens: others are cut as `data.too_long` says. Raises UserError
+        where it says to stop."""
+        if limit is None:
+            return self
+        return Examples(self._store, recut(self._store, self.split, limit, too_long))
 
     @property
     def lengths(self) -> Array:
@@ -82,6 +93,15 @@ class Prepared:
         self.report = report
         self.limit = limit
         self.splits = {name: Examples(store, split) for name, split in selection.splits.items()}
+
+    def sources_of(self, examples: Examples) -> Array:
+        """Which source of the config each example comes from, counted from 0: int64 [examples]."""
+        firsts = np.array(self._store.notes.sources)
+        return np.searchsorted(firsts, examples.split.rows, side="right") - 1
+
+    def texts_of(self, examples: Examples) -> Array:
+        """The same number for examples whose rows say the same: uint64 [examples]."""
+        return np.asarray(self._store.columns["text"][examples.split.rows])
 
     def place(self, row: int) -> tuple[SplitName, int]:
         """Where the row with this number is shown: its split, and its index there."""

@@ -36,6 +36,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def chosen(self, order: Rows) -> "Split":
+        """The examples with these numbers, in this order."""
+        rows = self.rows[order]
+        return Split(self.name, rows, self.starts[order], self.stops[order], whole=rows)
+
     def take(self, order: Rows) -> None:
         """Keep the examples with these numbers, in this order."""
         self.rows, self.starts = self.rows[order], self.starts[order]
@@ -218,6 +223,27 @@ def _cut(
     if data.too_long == "split":
         split.add(_windows(store, long, max_length))
     return split
+
+
+def recut(store: Store, split: Split, limit: int, too_long: str) -> Split:
+    """The examples of `split` once more, none longer than `limit` tokens. Pieces in which nothing
+    is trained are left out. Raises UserError where `too_long` is strict."""
+    over = split.stops - split.starts > limit
+    pieces = []
+    for number in np.flatnonzero(over).tolist():
+        row, start, stop = (int(x[number]) for x in (split.rows, split.starts, split.stops))
+        if too_long == "strict":
+            said = f"{stop - start:,} tokens, and the stage takes {limit:,}"
+            hint = "Say what becomes of such rows: data.too_long."
+            raise UserError(said, where=store.where(row), hint=hint)
+        last = {"drop": start, "split": stop}.get(too_long, start + limit)
+        for first in range(start, last, limit):
+            end = min(first + limit, last)
+            if store.trained_before(row, end) > store.trained_before(row, first):
+                pieces.append((row, first, end))
+    fitting = split.chosen(np.flatnonzero(~over))
+    fitting.add(np.array(pieces, dtype=np.int64).reshape(-1, 3))
+    return fitting
 
 
 def _weigh(store: Store, split: Split, weights: list[float], seed: int) -> None:
