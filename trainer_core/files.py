@@ -25,6 +25,36 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = False, mode: in
         sync_folder(path.parent)
 
 
+def put_folder(made: Path, folder: Path) -> None:
+    """Make the folder `made`, which lies beside it, `folder`: there is always a whole one, except
+    for the moment between two renames."""
+    if not folder.exists():
+        made.rename(folder)
+        return
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    folder.rename(old)
+    made.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def copy_folder(source: Path, folder: Path) -> None:
+    """Make `folder` a copy of `source`, in place of what was there. Files that are only ever
+    replaced share their bytes on disk, where it can."""
+    made = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(made, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(source, made, copy_function=_link)
+    put_folder(made, folder)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def remove_folder(folder: Path) -> None:
     """Remove a folder and what is in it; under another name, so that nobody adds to it meanwhile.
     What cannot be removed stays."""
