@@ -37,7 +37,7 @@ def test_every_example_reaches_the_model_whole_once_an_epoch(demo: Path, tmp_pat
 
     from trainer_core.engine import transformers_backend as backend
     from trainer_core.engine.batches import Collator, EpochOrder, to_dataset
-    from trainer_core.engine.loop import Loop
+    from trainer_core.engine.loop import Loop, Place
     from trainer_core.engine.loop_config import loop_config
 
     base = demo / "base"
@@ -79,6 +79,7 @@ def test_every_example_reaches_the_model_whole_once_an_epoch(demo: Path, tmp_pat
         wishes=Control(),
         settings=config.training,
         stop_at_bad_loss=True,
+        place=Place(),
         model=backend.load(base, config, torch.float32),
         args=loop_config(config, steps, folder, has_eval=False),
         train_dataset=to_dataset(examples),
@@ -92,24 +93,6 @@ def test_every_example_reaches_the_model_whole_once_an_epoch(demo: Path, tmp_pat
         order.set_epoch(epoch)
         expected += [(examples[i].ids.tolist(), examples[i].labels.tolist()) for i in order]
     assert seen == expected
-
-
-def test_shards_come_one_after_the_other_in_every_epoch() -> None:
-    from trainer_core.engine.batches import EpochOrder
-
-    order = EpochOrder(23, seed=7, shards=3)
-    epochs = []
-    for epoch in range(3):
-        order.set_epoch(epoch)
-        epochs.append(list(order))
-    sizes = [(0, 8), (8, 16), (16, 23)]
-    for begin, end in sizes:
-        assert len({frozenset(epoch[begin:end]) for epoch in epochs}) == 1  # the same rows
-        assert len({tuple(epoch[begin:end]) for epoch in epochs}) == 3  # in another order
-    assert sorted(epochs[0]) == list(range(23))
-    again = EpochOrder(23, seed=7, shards=3)
-    assert list(again) == epochs[0]
-    assert frozenset(epochs[0][:8]) != frozenset(list(EpochOrder(23, seed=8, shards=3))[:8])
 
 
 def test_a_checkpoint_that_was_changed_is_not_used(tmp_path: Path) -> None:

@@ -296,9 +296,17 @@ EXAMPLES: dict[str, tuple[dict[str, Any], Shows]] = {
         {"training.sample_prompts": ["Tell me a story"], "training.sample_tokens": 1},
         lambda _, new: len(new.of("samples")[0].answers[0].answer.split()) <= 1,
     ),
-    "multi_run.runs": (
-        {"multi_run.runs": 4},
-        lambda old, new: new.losses[0] != old.losses[0],
+    "multi_run.density": (
+        {"multi_run.runs": 2, "multi_run.merge": "ties", "multi_run.density": 0.01},
+        lambda _, new: any(bool((x != 0).float().mean() < 0.05) for x in new.weights.values()),
+    ),
+    "multi_run.warmup": (
+        {"multi_run.runs": 2, "multi_run.warmup": "first", "training.warmup_steps": 2},
+        lambda _, new: new.rates[0] < new.rates[1] and new.rates[4] > new.rates[5],
+    ),
+    "multi_run.last_learning_rate": (
+        {"multi_run.runs": 2, "multi_run.last_learning_rate": 1e-4},
+        lambda _, new: (new.rates[0], new.rates[4]) == (1e-3, 1e-4),
     ),
     "safety.memory_limit": (
         {"safety.memory_limit": 0.001},
@@ -360,6 +368,10 @@ EXAMPLES: dict[str, tuple[dict[str, Any], Shows]] = {
     ),
 }
 EXPORTS = "tests/end_to_end/test_export.py"
+MULTI_RUN, SHARDS = "tests/engine/test_multi_run.py", "tests/tokens/test_shards.py"
+STAGES = "tests/planning/test_multi_run.py::test_stages_have_settings_of_their_own"
+OWN_LENGTH = f"{SHARDS}::test_a_stage_has_sources_and_a_length_of_its_own"
+REPLAYED = f"{SHARDS}::test_replayed_rows_make_up_their_share"
 PREPARE, SPLITS = "tests/tokens/test_prepare.py", "tests/data/test_splits.py"
 SOURCES = "tests/data/test_sources.py"
 TOGETHER = "test_columns_that_rows_are_kept_together_and_shared_out_by"
@@ -383,6 +395,23 @@ ELSEWHERE = {
     "export.onnx_precision": "tests/export/test_onnx.py::test_fewer_bits",
     "export.base": "tests/export/test_source.py::test_a_quantised_base_gives_way",
     "export.dequantize": "tests/export/test_source.py::test_a_quantised_base_is_turned_back",
+    "multi_run.runs": f"{SHARDS}::test_rows_are_dealt_out_once",
+    "multi_run.by_source": f"{SHARDS}::test_a_run_for_each_source",
+    "multi_run.samples": f"{SHARDS}::test_a_run_for_each_source",
+    "multi_run.replay": REPLAYED,
+    "multi_run.replay_from": REPLAYED,
+    "multi_run.eval_rows": f"{SHARDS}::test_what_is_scored_is_named_by_shard",
+    "multi_run.merge": f"{MULTI_RUN}::test_other_merges_train_to_the_end",
+    "multi_run.patience": f"{MULTI_RUN}::test_it_ends_when_the_general_slice_gets_no_better",
+    "multi_run.compare": f"{MULTI_RUN}::test_baselines_train_as_many_steps",
+    "multi_run.stages": f"{MULTI_RUN}::test_stages_have_their_own_lengths_rates_and_targets",
+    "multi_run.stages[].name": OWN_LENGTH,
+    "multi_run.stages[].sources": OWN_LENGTH,
+    "multi_run.stages[].max_length": OWN_LENGTH,
+    **{
+        f"multi_run.stages[].{name}": STAGES
+        for name in ("steps", "epochs", "target_loss", "learning_rate", "warmup_steps")
+    },
     "data.train": f"{PREPARE}::test_several_sources_weights_limits_and_other_splits",
     "data.train[].columns": "tests/data/test_formats.py::test_columns_that_the_config_names",
     "data.near_duplicates": f"{PREPARE}::test_copies_of_a_near_duplicate_go_with_it",

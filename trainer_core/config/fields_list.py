@@ -1,6 +1,7 @@
 """Every field of the schema, as documentation, `explain` and the form need it."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -99,7 +100,8 @@ def _takes(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
 
 
 def _plural(words: str) -> str:
-    return {"text": "texts", "a section": "sections", "a number": "numbers"}.get(words, words)
+    plurals = {"text": "texts", "a section": "sections"}
+    return plurals.get(words) or re.sub(r"^a (whole )?number", r"\1numbers", words)
 
 
 def _bounds(schema: dict[str, Any]) -> str:

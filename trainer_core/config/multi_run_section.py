@@ -62,8 +62,7 @@ class StageSection(Section):
 
 
 class MultiRunSection(Section):
-    """Several runs in a row, each on a part of the data, as `training` says; one adapter is carried
-    through, and merged after each so that little is forgotten."""
+    """Several runs in a row on parts of the data, one adapter carried through and merged."""
 
     runs: Count = Field(
         1,

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel, set_peft_model_state_dict
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
 from trainer_core.errors import UserError
+from trainer_core.files import put_folder
 
 WEIGHTS = "adapter_model.safetensors"
 _CONFIG = "adapter_config.json"
@@ -44,15 +45,8 @@ def save_trained(
             shutil.copyfile(base / name, temporary / name)
     if template is not None:
         (temporary / "chat_template.jinja").write_text(template, encoding="utf-8")
-    if folder.exists():
-        old = folder.with_name(f".{folder.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
-        temporary.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary.rename(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    put_folder(temporary, folder)
 
 
 def write_trained(model: Any, folder: Path) -> None:
@@ -66,26 +60,42 @@ def load_trained(model: Any, folder: Path) -> None:
     """Put saved weights into the model: those of an adapter, or all. Raises UserError if they are
     another model's."""
     if isinstance(model, PeftModel):
-        weights = _read(folder / WEIGHTS)
-        try:
-            result = set_peft_model_state_dict(model, weights)
-        except (RuntimeError, ValueError, KeyError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"the adapter in {folder} does not fit this model: {reason}") from None
-        unexpected = list(getattr(result, "unexpected_keys", None) or [])
-        if unexpected:
-            raise UserError(
-                f"the adapter in {folder} has weights that this model does not: {unexpected[0]}",
-                hint="It was made for another base model, or for other lora.targets.",
-            )
+        put_adapter(model, read_weights(folder), str(folder))
         return
-    weights = {}
+    weights: dict[str, torch.Tensor] = {}
     for path in sorted(folder.glob("model*.safetensors")):
         weights |= _read(path)
     missing, unexpected = model.load_state_dict(weights, strict=False)
     tied = set(getattr(model, "_tied_weights_keys", None) or [])
     if unexpected or set(missing) - tied:
         raise UserError(f"{folder} holds another model: {[*unexpected, *missing][0]}")
+
+
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """The weights of an adapter's folder, by PEFT's names. Raises UserError."""
+    return _read(folder / WEIGHTS)
+
+
+def adapter_of(model: Any) -> dict[str, torch.Tensor]:
+    """A copy of the weights of the model's adapter, by PEFT's names, on the CPU."""
+    state = get_peft_model_state_dict(model, save_embedding_layers=False)
+    return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+
+
+def put_adapter(model: Any, weights: dict[str, torch.Tensor], name: str) -> None:
+    """Put weights into the model's adapter. Raises UserError, with the `name` of what they are, if
+    they do not fit."""
+    try:
+        result = set_peft_model_state_dict(model, weights)
+    except (RuntimeError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"the adapter in {name} does not fit this model: {reason}") from None
+    unexpected = list(getattr(result, "unexpected_keys", None) or [])
+    if unexpected:
+        raise UserError(
+            f"the adapter in {name} has weights that this model does not: {unexpected[0]}",
+            hint="It was made for another base model, or for other lora.targets.",
+        )
 
 
 def plain(folder: Path, initial: Path) -> None:

@@ -26,14 +26,14 @@ def to_dataset(examples: ExamplesLike, bins: Bins | None = None) -> datasets.Dat
     whatever the size of the data."""
 
     def read(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
-        rows = [_row(examples, [row] if bins is None else bins[row]) for row in batch["row"]]
+        rows = [row_of(examples, [row] if bins is None else bins[row]) for row in batch["row"]]
         return {name: [row[name] for row in rows] for name in rows[0]}
 
     count = len(examples) if bins is None else len(bins)
     return datasets.Dataset.from_dict({"row": np.arange(count)}).with_transform(read)
 
 
-def _row(examples: ExamplesLike, numbers: Iterable[int]) -> dict[str, Any]:
+def row_of(examples: ExamplesLike, numbers: Iterable[int]) -> dict[str, Any]:
     """Examples one after the other. Positions begin anew with each, and its first token is not
     learnt: there is nothing to write it from."""
     chosen = [examples[int(number)] for number in numbers]
@@ -105,18 +105,12 @@ def _padded(rows: Sequence[npt.NDArray[np.int64]], fill: int | None) -> torch.Te
 
 
 class EpochOrder(torch.utils.data.Sampler[int]):  # type: ignore[misc]
-    """A shuffled order that is a function of (seed, epoch) alone: a resume finds its place.
+    """A shuffled order that is a function of (seed, epoch) alone: a resume finds its place."""
 
-    With `shards`, the rows are dealt out to so many by the seed, and in every epoch those of one
-    shard come before those of the next.
-    """
-
-    def __init__(self, count: int, seed: int, shards: int = 1) -> None:
+    def __init__(self, count: int, seed: int) -> None:
         self._count = count
         self._seed = seed
         self._epoch = 0
-        dealt = torch.randperm(count, generator=_generator(seed, -1))
-        self._shards = [dealt[number::shards] for number in range(shards)] if shards > 1 else []
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the loop as each epoch starts."""
@@ -126,14 +120,5 @@ class EpochOrder(torch.utils.data.Sampler[int]):  # type: ignore[misc]
         return self._count
 
     def __iter__(self) -> Iterator[int]:
-        order = torch.randperm(self._count, generator=_generator(self._seed, self._epoch))
-        if not self._shards:
-            return iter(order.tolist())
-        ranks = torch.empty_like(order)
-        ranks[order] = torch.arange(self._count)
-        parts = [shard[ranks[shard].argsort()] for shard in self._shards]
-        return iter(torch.cat(parts).tolist())
-
-
-def _generator(seed: int, epoch: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
+        return iter(torch.randperm(self._count, generator=generator).tolist())

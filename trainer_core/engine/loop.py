@@ -7,9 +7,11 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from transformers import TrainerState
 from trl import SFTTrainer
 
 from trainer_core.config.training_section import TrainingSection
@@ -28,6 +30,24 @@ _SUMMARY = "train_runtime"
 _COUNTED = {"epoch", "num_tokens"}
 
 
+# How many steps' losses are averaged to tell whether a target is reached.
+TARGET_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a loop stands in the whole training. `run` is 0 and the rest nothing where it is all of
+    it; `first_step`, `total_steps` and `tokens` count through the runs of a multi-run, and `prefix`
+    leads from the run folder to this run's."""
+
+    run: int = 0
+    first_step: int = 0
+    total_steps: int | None = None
+    tokens: int = 0
+    prefix: str = ""
+    target_loss: float | None = None
+
+
 class Loop(SFTTrainer):  # type: ignore[misc]
     """Trains, says each step, saves checkpoints of our own, and does what the user asks between
     steps."""
@@ -40,7 +60,7 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         wishes: Control,
         settings: TrainingSection,
         stop_at_bad_loss: bool,
-        shards: int = 1,
+        place: Place,
         **arguments: Any,
     ) -> None:
         self._folder = folder
@@ -48,14 +68,15 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         self._wishes = wishes
         self._settings = settings
         self._stop_at_bad_loss = stop_at_bad_loss
-        self._shards = shards
+        self._place = place
         self._started = time.monotonic()
         self._step_ends: deque[tuple[float, int]] = deque(maxlen=20)
-        self._tokens = 0
+        self._tokens = place.tokens
         self._saved_step = -1
         self._without_gain = 0
         self._gained_loss: float | None = None
-        self.stopped_early = False
+        # Why it ended before its last step, if it did.
+        self.early_end = ""
         self.best_step: int | None = None
         self.best_loss: float | None = None
         self.on_best: Callable[[], None] | None = None
@@ -66,11 +87,35 @@ class Loop(SFTTrainer):  # type: ignore[misc]
             if type(callback).__name__ in {"PrinterCallback", "ProgressCallback"}:
                 self.remove_callback(callback)
 
+    def run(self, checkpoint: Path | None) -> None:
+        """Train, or go on from a checkpoint; one from which nothing is left only gives back what it
+        holds."""
+        if checkpoint is None or not checkpoints.read_position(checkpoint).over:
+            self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            return
+        self._load_from_checkpoint(str(checkpoint))
+        self.state = TrainerState.load_from_json(str(checkpoint / checkpoints.TRAINER_STATE))
+
+    @property
+    def step(self) -> int:
+        """The last finished step, counted through the whole training."""
+        return self._place.first_step + int(self.state.global_step)
+
+    @property
+    def tokens(self) -> int:
+        """The tokens trained on so far, in the whole training."""
+        return self._tokens
+
+    @property
+    def complete(self) -> bool:
+        """Whether it came to its last step, or to an early end."""
+        return bool(self.early_end) or self.state.global_step >= self.args.max_steps
+
     # --- what it reads ---------------------------------------------------------------------------
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder:
         dataset = train_dataset if train_dataset is not None else self.train_dataset
-        return EpochOrder(len(dataset), self.args.seed, self._shards)
+        return EpochOrder(len(dataset), self.args.seed)
 
     def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any, **named: Any) -> Any:
         mask = inputs.get("attention_mask")
@@ -99,12 +144,13 @@ class Loop(SFTTrainer):  # type: ignore[misc]
             (first, before), steps = self._step_ends[0], len(self._step_ends) - 1
             span = max(now - first, 1e-9)
             rate = (self._tokens - before) / span
-            left = span / steps * (self.state.max_steps - self.state.global_step)
-        self._wishes.step = self.state.global_step
+            left = span / steps * (self._total - self.step)
+        self._wishes.step = self.step
         self._recorder.record(
             Metrics(
-                step=self.state.global_step,
-                total_steps=self.state.max_steps,
+                run=self._place.run,
+                step=self.step,
+                total_steps=self._total,
                 epoch=self.state.epoch or 0.0,
                 elapsed=now - self._started,
                 values={name: value for name, value in values.items() if name not in _COUNTED},
@@ -113,10 +159,27 @@ class Loop(SFTTrainer):  # type: ignore[misc]
                 seconds_left=left,
             )
         )
+        self._look_at_target()
+
+    @property
+    def _total(self) -> int:
+        return self._place.total_steps or int(self.state.max_steps)
+
+    def _look_at_target(self) -> None:
+        target = self._place.target_loss
+        losses = [entry["loss"] for entry in self.state.log_history if "loss" in entry]
+        if target is None or len(losses) < TARGET_STEPS:
+            return
+        if sum(losses[-TARGET_STEPS:]) / TARGET_STEPS <= target:
+            self._end_early(f"its loss is down to {target:g}")
+
+    def _end_early(self, why: str) -> None:
+        self.early_end = why
+        self.control.should_training_stop = True
 
     def _bad_loss(self, loss: float) -> None:
         """A loss that is not a number: nothing good comes after it."""
-        step = self.state.global_step
+        step = self.step
         message = f"the loss of step {step} is {loss}, not a number"
         hint = "Lower training.learning_rate, or compute in another training.precision."
         if self._stop_at_bad_loss:
@@ -131,8 +194,9 @@ class Loop(SFTTrainer):  # type: ignore[misc]
             self.best_loss, self.best_step = loss, self.state.global_step
         self._recorder.record(
             Eval(
-                step=self.state.global_step,
-                total_steps=self.state.max_steps,
+                run=self._place.run,
+                step=self.step,
+                total_steps=self._total,
                 epoch=self.state.epoch or 0.0,
                 loss=loss,
                 best=best,
@@ -150,11 +214,10 @@ class Loop(SFTTrainer):  # type: ignore[misc]
             return
         self._without_gain += 1
         if patience is not None and self._without_gain >= patience:
-            self.stopped_early = True
-            self.control.should_training_stop = True
+            self._end_early(f"{patience} validations brought no better loss")
 
     def evaluate(self, *arguments: Any, **named: Any) -> Any:
-        self._recorder.record(Stage(stage="evaluating", detail=f"step {self.state.global_step}"))
+        self._recorder.record(Stage(stage="evaluating", detail=f"step {self.step}"))
         result = super().evaluate(*arguments, **named)
         self._recorder.record(Stage(stage="training"))
         # The time spent here is not the time of a step.
@@ -166,14 +229,13 @@ class Loop(SFTTrainer):  # type: ignore[misc]
     def _maybe_log_save_evaluate(self, *arguments: Any, **named: Any) -> None:
         super()._maybe_log_save_evaluate(*arguments, **named)
         wishes, every = self._wishes, self._settings.sample_steps
-        step, last = self.state.global_step, self.state.max_steps
-        if every and step % every == 0 and step < last and self.on_samples is not None:
-            self.on_samples(step)
+        if every and self.step % every == 0 and self.step < self._total and self.on_samples:
+            self.on_samples(self.step)
             self._recorder.record(Stage(stage="training"))
             self._step_ends.clear()
         self._obey()
         if wishes.paused and not wishes.stopping:
-            self._recorder.record(Stage(stage="paused", detail=f"step {self.state.global_step}"))
+            self._recorder.record(Stage(stage="paused", detail=f"step {self.step}"))
             while wishes.paused and not wishes.stopping:
                 wishes.wait_while_paused()
                 self._obey()
@@ -211,8 +273,9 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         checkpoints.finish(temporary, final)
         checkpoints.prune(self._folder.checkpoints, self._settings.keep_checkpoints, self.best_step)
         self._saved_step = step
-        path = final.relative_to(self._folder.path).as_posix()
-        self._recorder.record(Checkpoint(step=step, path=path, reason=reason))
+        path = self._place.prefix + final.relative_to(self._folder.path).as_posix()
+        run = self._place.run
+        self._recorder.record(Checkpoint(run=run, step=self.step, path=path, reason=reason))
 
     def _position(self) -> checkpoints.Position:
         return checkpoints.Position(
@@ -221,6 +284,7 @@ class Loop(SFTTrainer):  # type: ignore[misc]
             best_loss=self.best_loss,
             gained_loss=self._gained_loss,
             without_gain=self._without_gain,
+            over=self.complete,
         )
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
@@ -231,6 +295,8 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         self.best_step, self.best_loss = position.best_step, position.best_loss
         self._gained_loss, self._without_gain = position.gained_loss, position.without_gain
         self._saved_step = checkpoints.step_of(folder)
+        if position.over and self._saved_step < self.args.max_steps:
+            self.early_end = "it had ended early"
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is not None:

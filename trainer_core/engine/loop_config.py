@@ -24,15 +24,16 @@ _SCHEDULERS = {"constant": "constant_with_warmup"}
 
 
 def loop_config(
-    config: RunConfig, total_steps: int, folder: RunFolder, has_eval: bool
+    config: RunConfig, total_steps: int, folder: RunFolder, has_eval: bool, part: str = ""
 ) -> SFTConfig:
-    """Loss is over trained tokens, averaged over the whole effective batch."""
+    """Loss is over trained tokens, averaged over the whole effective batch. Trackers see each
+    `part` of a multi-run as a run of its own."""
     training = config.training
     checkpointing = training.gradient_checkpointing != "off"
     # Autocast is for layers that compute in another format than their weights are kept in.
     mixed = training.precision != config.model.dtype or torch.cuda.is_available()
     project = config.tracking.project or config.run.name or folder.path.name
-    _tell_trackers(project, folder)
+    _tell_trackers(project, folder, part)
     return SFTConfig(
         output_dir=str(folder.checkpoints),  # TRL writes nothing there: saving is ours
         max_steps=total_steps,
@@ -71,14 +72,14 @@ def loop_config(
         disable_tqdm=True,
         report_to=list(config.tracking.to) or "none",
         project=project,
-        run_name=folder.path.name,
+        run_name="-".join(filter(None, (folder.path.name, part))),
         push_to_hub=False,
     )
 
 
-def _tell_trackers(project: str, folder: RunFolder) -> None:
+def _tell_trackers(project: str, folder: RunFolder, part: str) -> None:
     """What the trackers take from the environment; what a person set there stands."""
     os.environ.setdefault("WANDB_PROJECT", project)
     os.environ.setdefault("MLFLOW_EXPERIMENT_NAME", project)
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder.path / "tensorboard")
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder.path / "tensorboard" / part)
     os.environ.setdefault("WANDB_DIR", str(folder.path))

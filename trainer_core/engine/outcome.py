@@ -2,39 +2,28 @@
 
 import shutil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from trainer_core.engine.adapter import save_trained
 from trainer_core.engine.answers import answer_prompts
 from trainer_core.engine.loop import Loop
 from trainer_core.engine.lora import FROM_THE_BASE
-from trainer_core.engine.preparing import Ready
-from trainer_core.runs.control import Control
+from trainer_core.engine.session import Session
 from trainer_core.runs.events import Finished, Samples, Stage
-from trainer_core.runs.folder import RunFolder
-from trainer_core.runs.recorder import Recorder
 
 
 class Outcome:
     """Says and keeps what the model has learnt."""
 
-    def __init__(
-        self,
-        folder: RunFolder,
-        recorder: Recorder,
-        control: Control,
-        backend: Any,
-        ready: Ready,
-        model: Any,
-    ) -> None:
-        self._folder = folder
-        self._recorder = recorder
-        self._control = control
-        self._backend = backend
-        self._ready = ready
-        self._config = ready.run.config
-        self._model = model
-        tokenizer = ready.encoder.tokenizer
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._folder = session.folder
+        self._recorder = session.recorder
+        self._control = session.control
+        self._ready = session.ready
+        self._config = session.config
+        self._model = session.model
+        tokenizer = session.ready.encoder.tokenizer
         self._template = tokenizer.template if self._config.model.template else None
         self._initial = self._keep_start()
 
@@ -45,7 +34,7 @@ class Outcome:
             return
         words = {"during": f"at step {step}"}.get(when, f"{when} training")
         self._recorder.record(Stage(stage="answering", detail=words))
-        with self._backend.answering(self._model, self._config):
+        with self._session.backend.answering(self._model, self._config):
             answers = answer_prompts(
                 self._model,
                 self._ready.encoder,
@@ -57,7 +46,10 @@ class Outcome:
 
     def save(self, name: Literal["best", "last"]) -> Path:
         """Write what was trained, for others to use."""
-        place = self._folder.trained(self._config.training.method) / name
+        return self.save_to(self._folder.trained(self._config.training.method) / name)
+
+    def save_to(self, place: Path) -> Path:
+        """The same in a folder of another name."""
         save_trained(self._model, place, self._ready.base, self._template, self._initial)
         return place
 
@@ -74,7 +66,7 @@ class Outcome:
             self._recorder.record(Stage(stage="saving"))
             loop.save("end")
             saved = str(self.save("last"))
-        stopped = step < self._ready.run.total_steps and not loop.stopped_early
+        stopped = not loop.complete
         if not stopped:
             self.answer("after", step)
             if self._config.training.remove_checkpoints:
@@ -85,7 +77,7 @@ class Outcome:
             elapsed=elapsed,
             saved=saved,
             message=self._ending(loop, step, stopped),
-            summary=self._summary(loop, peak),
+            summary={**_losses(loop), **self.memory(peak, step)},
         )
 
     def _keep_start(self) -> Path | None:
@@ -98,20 +90,10 @@ class Outcome:
             save_trained(self._model, place, self._ready.base)
         return place
 
-    def _summary(self, loop: Loop, peak: int) -> dict[str, float | None]:
-        history = [entry["loss"] for entry in loop.state.log_history if "loss" in entry]
-        return {
-            "first_loss": history[0] if history else None,
-            "last_loss": history[-1] if history else None,
-            "best_eval_loss": loop.best_loss,
-            "best_eval_step": loop.best_step,
-            **self._memory(loop, peak),
-        }
-
-    def _memory(self, loop: Loop, peak: int) -> dict[str, float | None]:
+    def memory(self, peak: int, step: int) -> dict[str, float | None]:
         """The peak beside the estimate, in bytes, and the signed error of the estimate."""
         plan = self._ready.run.memory
-        if plan is None or loop.state.global_step == 0:
+        if plan is None or step == 0:
             return {"memory_peak": peak}
         return {
             "memory_peak": peak,
@@ -121,11 +103,20 @@ class Outcome:
 
     def _ending(self, loop: Loop, step: int, stopped: bool) -> str:
         why = f" ({self._control.reason})" if self._control.reason else ""
-        if loop.stopped_early:
-            patience = self._config.training.patience
-            return f"ended at step {step}: {patience} validations brought no better loss"
+        if loop.early_end:
+            return f"ended at step {step}: {loop.early_end}"
         if not stopped:
             return ""
         if self._control.aborting:
             return f"aborted at step {step}{why}"
         return f"stopped and saved at step {step}{why}"
+
+
+def _losses(loop: Loop) -> dict[str, float | None]:
+    history = [entry["loss"] for entry in loop.state.log_history if "loss" in entry]
+    return {
+        "first_loss": history[0] if history else None,
+        "last_loss": history[-1] if history else None,
+        "best_eval_loss": loop.best_loss,
+        "best_eval_step": loop.best_step,
+    }

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainer_core.config.load import LoadedConfig
@@ -27,7 +27,9 @@ from trainer_core.tokens.limit import PlannedLimit
 from trainer_core.tokens.packing import Bins, fill_rate
 from trainer_core.tokens.pool import usable_workers
 from trainer_core.tokens.prepare import Examples, Prepared, prepare
-from trainer_core.tokens.statistics import bins_of, data_stats
+from trainer_core.tokens.rows_of_batches import bins_of
+from trainer_core.tokens.shards import Shard, cut, slices_of
+from trainer_core.tokens.statistics import data_stats
 from trainer_core.tokens.tokenizer import load_tokenizer
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,9 @@ class Ready:
     # Where examples are packed: the rows of each split.
     train_bins: Bins | None = None
     validation_bins: Bins | None = None
+    # Of a multi-run: what each run trains on, and what is scored after each.
+    shards: list[Shard] = field(default_factory=list)
+    slices: dict[str, Examples] = field(default_factory=dict)
 
 
 def make_ready(
@@ -77,9 +82,10 @@ def make_ready(
         raise _nothing_left(config, prepared.report)
     train_bins, validation_bins = (bins_of(prepared, config, part) for part in (train, validation))
     _say_packing(train, train_bins, prepared.report.max_length or 0)
+    shards = cut(prepared, config) if config.multi_run.several else []
     if resolved is None and loaded is not None:
         recorder.record(Stage(stage="planning"))
-        stats = data_stats(prepared, config, train_bins)
+        stats = data_stats(prepared, config, train_bins, shards)
         resolved = plan(
             loaded,
             machine_facts(),
@@ -94,7 +100,18 @@ def make_ready(
         _say_plan(resolved, recorder)
     assert resolved is not None  # noqa: S101 - it was made just now
     encoder = Encoder(load_tokenizer(base, config.model.template), config.model.base)
-    return Ready(base, facts, encoder, train, validation, resolved, train_bins, validation_bins)
+    return Ready(
+        base,
+        facts,
+        encoder,
+        train,
+        validation,
+        resolved,
+        train_bins,
+        validation_bins,
+        shards,
+        slices_of(prepared, shards, config) if shards else {},
+    )
 
 
 def _encode(

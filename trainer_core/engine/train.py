@@ -3,12 +3,14 @@
 import logging
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainer_core.config.load import LoadedConfig, load_config
 from trainer_core.config.schema import RunConfig
 from trainer_core.engine.base_model import quieten
 from trainer_core.engine.preparing import Ready, make_ready
+from trainer_core.engine.resuming import resume_point, resumed_step, step_of
+from trainer_core.engine.session import Session
 from trainer_core.errors import StoppedError, UserError
 from trainer_core.hardware.facts import machine_facts
 from trainer_core.planning.backend import BackendChoice, choose_backend, require_supported
@@ -20,6 +22,9 @@ from trainer_core.runs.control import Control
 from trainer_core.runs.events import Finished, Plan, Stage
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.recorder import Recorder
+
+if TYPE_CHECKING:
+    from trainer_core.engine.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +53,7 @@ def train(
     _check(control)
 
     ready = make_ready(loaded, resolved, choice, recorder, control, own_process=own_process)
-    resume_from = _resume_point(folder)
+    resumed = resumed_step(folder, ready.run)
     if resolved is None:
         write_resolved(folder.resolved, ready.run)
     run = ready.run
@@ -59,12 +64,13 @@ def train(
             values=run.values(),
             reasons=run.reasons(),
             memory=run.memory.model_dump() if run.memory is not None else {},
-            resumed_from=_step(resume_from),
+            resumed_from=resumed,
         )
     )
     model = _load_model(backend, ready, recorder)
     _check(control)
-    return _train(folder, recorder, control, backend, ready, model, resume_from, started)
+    tokenizer = _their_tokenizer(ready)
+    return _train(Session(folder, recorder, control, backend, ready, model, tokenizer), started)
 
 
 def _config_of(resolved: ResolvedRun | None, loaded: LoadedConfig | None) -> RunConfig:
@@ -124,65 +130,59 @@ def _cannot_load(base: str, error: Exception) -> UserError:
     return UserError(f"the model {base} cannot be loaded: {reason[:300]}")
 
 
-def _train(
-    folder: RunFolder,
-    recorder: Recorder,
-    control: Control,
-    backend: Any,
-    ready: Ready,
-    model: Any,
-    resume_from: Path | None,
-    started: float,
-) -> Finished:
+def _train(session: Session, started: float) -> Finished:
     from trainer_core.engine.attention import attend_by_example, require_packing
-    from trainer_core.engine.batches import collator, to_dataset
-    from trainer_core.engine.loop import Loop
-    from trainer_core.engine.loop_config import loop_config
+    from trainer_core.engine.loop import Place
     from trainer_core.engine.memory import forget_embeddings, forget_peak, measured_peak
     from trainer_core.engine.outcome import Outcome
-    from trainer_core.engine.probe import probe_if_wanted
 
-    run, config, training = ready.run, ready.run.config, ready.run.config.training
-    outcome = Outcome(folder, recorder, control, backend, ready, model)
+    ready, training = session.ready, session.config.training
+    outcome = Outcome(session)
     if training.packing != "off":
-        attend_by_example(model)
-        difference = require_packing(model, config.model.backend)
+        attend_by_example(session.model)
+        difference = require_packing(session.model, session.config.model.backend)
         log.info("packed examples do not see one another (logits differ by %.1e)", difference)
-    tokenizer = _their_tokenizer(ready)
-    if resume_from is None:
-        outcome.answer("before", 0)
-        _check(control)
-        if config.safety.probe == "on":
-            recorder.record(Stage(stage="measuring", detail="the longest examples"))
-            probe_if_wanted(model, ready, folder, tokenizer)
-    _check(control)
     if not ready.validation:
         log.info("no validation: the data has no rows for it")
-    loop = Loop(
-        folder=folder,
-        recorder=recorder,
-        wishes=control,
-        settings=training,
-        stop_at_bad_loss=config.safety.bad_loss == "stop",
-        shards=config.multi_run.runs,
-        model=model,
-        args=loop_config(config, run.total_steps, folder, bool(ready.validation)),
-        train_dataset=to_dataset(ready.train, ready.train_bins),
-        eval_dataset=(
-            to_dataset(ready.validation, ready.validation_bins) if ready.validation else None
-        ),
-        data_collator=collator(training.packing, ready.encoder.tokenizer.pad_id),
-        processing_class=tokenizer,
+    if ready.run.runs:
+        from trainer_core.engine.multi_run import MultiRun
+
+        several = MultiRun(session, outcome)
+        if several.untouched:
+            _before(session, outcome)
+        return several.train(started)
+    resume_from = resume_point(session.folder)
+    if resume_from is None:
+        _before(session, outcome)
+    _check(session.control)
+    loop = session.loop(
+        session.folder,
+        training,
+        ready.train,
+        ready.train_bins,
+        Place(),
+        lambda step: outcome.answer("during", step),
     )
     loop.on_best = outcome.save_best
-    loop.on_samples = lambda step: outcome.answer("during", step)
-    control.holds_work = True
-    detail = f"resumed at step {_step(resume_from)}" if resume_from else ""
-    recorder.record(Stage(stage="training", detail=detail))
+    session.control.holds_work = True
+    detail = f"resumed at step {step_of(resume_from)}" if resume_from else ""
+    session.recorder.record(Stage(stage="training", detail=detail))
     forget_peak()
-    loop.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+    loop.run(resume_from)
     forget_embeddings()
     return outcome.finish(loop, measured_peak(), time.monotonic() - started)
+
+
+def _before(session: Session, outcome: "Outcome") -> None:
+    """What a run does once, before its first step."""
+    from trainer_core.engine.probe import probe_if_wanted
+
+    outcome.answer("before", 0)
+    _check(session.control)
+    if session.config.safety.probe == "on":
+        session.recorder.record(Stage(stage="measuring", detail="the longest examples"))
+        probe_if_wanted(session.model, session.ready, session.folder, session.tokenizer)
+    _check(session.control)
 
 
 def _their_tokenizer(ready: Ready) -> Any:
@@ -194,27 +194,6 @@ def _their_tokenizer(ready: Ready) -> Any:
         return AutoTokenizer.from_pretrained(str(ready.base), trust_remote_code=trusted)
     except (OSError, ValueError, ImportError) as error:
         raise _cannot_load(ready.run.config.model.base, error) from error
-
-
-def _resume_point(folder: RunFolder) -> Path | None:
-    """The newest whole checkpoint, if there is one: a run goes on where it was."""
-    if not folder.checkpoints.is_dir():
-        return None
-    from trainer_core.engine.checkpoint import damage, list_checkpoints, newest_checkpoint
-
-    found, there = newest_checkpoint(folder.checkpoints), list_checkpoints(folder.checkpoints)
-    if there and found is None:
-        raise UserError(
-            f"no checkpoint in {folder.checkpoints} can be used: {damage(there[-1])}",
-            hint="Start anew in another folder; what was saved stays.",
-        )
-    if there and found != there[-1]:
-        log.warning("%s cannot be used: %s", there[-1].name, damage(there[-1]))
-    return found
-
-
-def _step(checkpoint: Path | None) -> int | None:
-    return int(checkpoint.name.removeprefix("step-")) if checkpoint is not None else None
 
 
 def _check(control: Control) -> None:

@@ -47,6 +47,11 @@ def limits(config: RunConfig) -> Iterator[tuple[bool, str, str]]:
         "Leave it out, or set multi_run.merge: none.",
     )
     yield (
+        bool(wanted.compare) and wanted.several and config.training.method == "full",
+        "multi_run.compare begins anew from the base, and training.method: full has changed it",
+        "Leave it out, or set training.method: lora.",
+    )
+    yield (
         wanted.by_source and sources == 1,
         "multi_run.by_source is a run for each source, and data.train has one",
         "Name several sources in data.train, or set multi_run.runs instead.",

@@ -40,6 +40,7 @@ def unused(config: RunConfig, origins: Mapping[str, Origin], data: DataFacts) ->
         "training.sample_tokens": (not training.sample_prompts, "there are no sample_prompts"),
         "tracking.project": (not config.tracking.to, "tracking.to names no tracker"),
     }
+    reasons |= _of_multi_run(config)
     if training.method == "full":
         full = {name: (True, "all weights are trained") for name in given if name[:5] == "lora."}
         reasons |= full
@@ -48,3 +49,15 @@ def unused(config: RunConfig, origins: Mapping[str, Origin], data: DataFacts) ->
         for name, (applies, why) in reasons.items()
         if applies and name in given
     ]
+
+
+def _of_multi_run(config: RunConfig) -> dict[str, tuple[bool, str]]:
+    wanted = config.multi_run
+    single = (not wanted.several, "there is only one run")
+    alone = ("merge", "replay", "replay_from", "last_learning_rate", "warmup", "patience",
+             "eval_rows", "compare", "samples", "density")  # fmt: skip
+    sparse = wanted.merge in ("ties", "dare-linear", "dare-ties")
+    return {f"multi_run.{name}": single for name in alone} | {
+        "multi_run.density": (not sparse, f"multi_run.merge is {wanted.merge}"),
+        "multi_run.replay_from": (wanted.replay == 0, "multi_run.replay is 0"),
+    }

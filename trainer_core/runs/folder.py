@@ -70,11 +70,13 @@ class RunFolder:
         """Where `best` and `last` of what was trained are: adapters, or whole models."""
         return self.path / "model" if method == "full" else self.adapter
 
-    def part(self, number: int, arm: str = "") -> "RunFolder":
-        """The folder of one run of a multi-run, or of one of its baselines: its checkpoints and
-        adapters."""
-        parent = self.path / "compare" / arm if arm else self.path
-        return RunFolder(parent / f"run-{number:02d}")
+    def part(self, number: int) -> "RunFolder":
+        """The folder of one run of a multi-run: its checkpoints and adapters."""
+        return RunFolder(self.path / f"run-{number:02d}")
+
+    def arm(self, name: str) -> "RunFolder":
+        """The folder of a baseline that a multi-run is compared with; its runs are its parts."""
+        return RunFolder(self.path / "compare" / name)
 
     @property
     def fine_tuned(self) -> Path:

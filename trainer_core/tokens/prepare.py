@@ -50,6 +50,10 @@ class Examples:
         """Those with these numbers, in this order."""
         return Examples(self._store, self.split.chosen(numbers))
 
+    def joined(self, *others: "Examples") -> "Examples":
+        """These and others of the same data, one after the other."""
+        return Examples(self._store, self.split.joined(*(other.split for other in others)))
+
     def within(self, limit: int | None, too_long: str) -> "Examples":
         """None longer than `limit` tokens: others are cut as `data.too_long` says. Raises UserError
         where it says to stop."""

@@ -41,6 +41,14 @@ class Split:
         rows = self.rows[order]
         return Split(self.name, rows, self.starts[order], self.stops[order], whole=rows)
 
+    def joined(self, *others: "Split") -> "Split":
+        """The examples of this split and of others, one after the other."""
+        every = (self, *others)
+        rows = np.concatenate([split.rows for split in every])
+        starts = np.concatenate([split.starts for split in every])
+        stops = np.concatenate([split.stops for split in every])
+        return Split(self.name, rows, starts, stops, whole=rows)
+
     def take(self, order: Rows) -> None:
         """Keep the examples with these numbers, in this order."""
         self.rows, self.starts = self.rows[order], self.starts[order]

@@ -11,22 +11,34 @@ import numpy.typing as npt
 from trainer_core.config.multi_run_section import StageSection
 from trainer_core.config.schema import RunConfig
 from trainer_core.errors import UserError
+from trainer_core.planning.facts import ShardFacts
+from trainer_core.tokens.packing import Bins
 from trainer_core.tokens.prepare import Examples, Prepared
+from trainer_core.tokens.rows_of_batches import bins_of
 
 Numbers = npt.NDArray[np.int64]
 # Of a small shard no more than this is held out.
 MOST_HELD_OUT = 0.1
+GENERAL = "general"
 
 
 @dataclass(frozen=True)
 class Shard:
-    """What one run trains on: `own` examples, `replayed` ones of runs before, and `held_out` ones
-    that no run trains on."""
+    """What one run trains on: `own` examples, in `train` with those of runs before that are
+    replayed. `held_out` ones no run trains on. `bins` are the rows that `train` is packed into."""
 
     name: str
     own: Examples
-    replayed: Examples
+    train: Examples
     held_out: Examples
+    bins: Bins | None = None
+
+    @property
+    def facts(self) -> ShardFacts:
+        """What planning asks."""
+        rows = len(self.train) if self.bins is None else len(self.bins)
+        replayed = rows * (len(self.train) - len(self.own)) / max(1, len(self.train))
+        return ShardFacts(self.name, rows, round(replayed))
 
 
 def cut(prepared: Prepared, config: RunConfig) -> list[Shard]:
@@ -36,7 +48,7 @@ def cut(prepared: Prepared, config: RunConfig) -> list[Shard]:
     """
     every, wanted = prepared.splits["train"], config.multi_run
     texts = prepared.texts_of(every)
-    parts = _parts(prepared, config, texts)
+    parts = _told_apart(_parts(prepared, config, texts))
     if wanted.samples is not None:
         parts = [
             (name, _first_texts(numbers, texts, wanted.samples, config, place))
@@ -49,14 +61,28 @@ def cut(prepared: Prepared, config: RunConfig) -> list[Shard]:
     for place, (name, numbers) in enumerate(parts):
         if not len(own[place]):
             raise UserError(f"nothing is left to train on in {name}", where=config.data.name)
-        replayed = _replayed(own[:place], len(own[place]), config, place)
         limit = config.multi_run.stages[place].max_length if config.multi_run.stages else None
-        chosen = (own[place], replayed, numbers[np.isin(texts[numbers], held[place])])
-        fitting = [every.chosen(part).within(limit, config.data.too_long) for part in chosen]
-        if not len(fitting[0]):
+        replayed = _replayed(own[:place], len(own[place]), config, place)
+        mine, train = (
+            every.chosen(part).within(limit, config.data.too_long)
+            for part in (own[place], np.concatenate([own[place], replayed]))
+        )
+        held_out = every.chosen(numbers[np.isin(texts[numbers], held[place])])
+        if not len(mine):
             raise UserError(f"no example of {name} has {limit} tokens or fewer")
-        shards.append(Shard(name, *fitting))
+        bins = bins_of(prepared, config, train, capacity=limit)
+        shards.append(Shard(name, mine, train, held_out, bins))
     return shards
+
+
+def slices_of(prepared: Prepared, shards: list[Shard], config: RunConfig) -> dict[str, Examples]:
+    """What is scored after each run: the rows held out of each shard by its name, and "general",
+    drawn from validation. Empty where nothing shall be measured; what has no rows is left out."""
+    most, validation = config.multi_run.eval_rows, prepared.splits["validation"]
+    drawn = np.sort(_generator(config, 3000).permutation(len(validation))[:most])
+    found = {shard.name: shard.held_out for shard in shards}
+    found[GENERAL] = validation.chosen(drawn)
+    return {name: rows for name, rows in found.items() if len(rows)}
 
 
 def _parts(prepared: Prepared, config: RunConfig, texts: Numbers) -> list[tuple[str, Numbers]]:
@@ -84,6 +110,19 @@ def _parts(prepared: Prepared, config: RunConfig, texts: Numbers) -> list[tuple[
         (f"shard {place + 1}", np.flatnonzero(np.isin(texts, dealt[place :: wanted.runs])))
         for place in range(wanted.runs)
     ]
+
+
+def _told_apart(parts: list[tuple[str, Numbers]]) -> list[tuple[str, Numbers]]:
+    """The same name twice, or that of the general slice, gets a number."""
+    names = [GENERAL]
+    for name, _ in parts:
+        again = next(n for n in range(1, len(parts) + 2) if _numbered(name, n) not in names)
+        names.append(_numbered(name, again))
+    return [(name, numbers) for name, (_, numbers) in zip(names[1:], parts, strict=True)]
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name} ({number})"
 
 
 def _stage_name(stage: StageSection, place: int, config: RunConfig) -> str:
@@ -117,11 +156,17 @@ def _first_texts(
 
 def _hold_out(parts: list[Numbers], config: RunConfig) -> list[Numbers]:
     """Of the texts of each part those that are held out. What one part holds out counts for a later
-    one that has it too."""
+    one that has it too. Raises UserError where nothing can be spared."""
     held: list[Numbers] = []
     for place, texts in enumerate(parts):
         unique = np.unique(texts)
-        most = min(config.multi_run.eval_rows, int(len(unique) * MOST_HELD_OUT))
+        most = min(config.multi_run.eval_rows, max(1, int(len(unique) * MOST_HELD_OUT)))
+        if most and len(unique) < 2:
+            raise UserError(
+                f"run {place + 1} has a single row, and one is to be held out",
+                where=config.data.name,
+                hint="Give it more rows, or set multi_run.eval_rows: 0.",
+            )
         drawn = _generator(config, 1000 + place).permutation(unique)
         before = np.isin(drawn, np.concatenate([*held, unique[:0]]))
         held.append(np.concatenate([drawn[before], drawn[~before]])[:most])

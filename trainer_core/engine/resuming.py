@@ -1,0 +1,77 @@
+"""Where a training goes on: the newest whole checkpoint of a run, and of a multi-run the run that
+is not done."""
+
+import json
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from trainer_core.errors import UserError
+from trainer_core.files import write_atomically
+from trainer_core.planning.plan import ResolvedRun
+from trainer_core.runs.folder import RunFolder
+
+log = logging.getLogger(__name__)
+_DONE = "done.json"
+
+
+@dataclass(frozen=True)
+class Done:
+    """What one run of a multi-run came to. `tokens` counts those of the runs before too; `early`
+    says why it ended before its last step, if it did; losses are nats per trained token."""
+
+    steps: int
+    tokens: int
+    first_loss: float | None = None
+    last_loss: float | None = None
+    early: str = ""
+
+
+def read_done(part: RunFolder) -> Done | None:
+    """How the run in this folder ended; None if it has not."""
+    try:
+        return Done(**json.loads((part.path / _DONE).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+
+
+def write_done(part: RunFolder, done: Done) -> None:
+    """Say that a run of a multi-run is over. What it leaves behind must be there by then."""
+    data = json.dumps(asdict(done), indent=1).encode()
+    write_atomically(part.path / _DONE, data, durable=True)
+
+
+def resume_point(folder: RunFolder) -> Path | None:
+    """The newest whole checkpoint, if there is one: a run goes on where it was."""
+    if not folder.checkpoints.is_dir():
+        return None
+    from trainer_core.engine.checkpoint import damage, list_checkpoints, newest_checkpoint
+
+    found, there = newest_checkpoint(folder.checkpoints), list_checkpoints(folder.checkpoints)
+    if there and found is None:
+        raise UserError(
+            f"no checkpoint in {folder.checkpoints} can be used: {damage(there[-1])}",
+            hint="Start anew in another folder; what was saved stays.",
+        )
+    if there and found != there[-1]:
+        log.warning("%s cannot be used: %s", there[-1].name, damage(there[-1]))
+    return found
+
+
+def resumed_step(folder: RunFolder, run: ResolvedRun) -> int | None:
+    """The step that the training goes on after, counted through all runs; None for a new one."""
+    if not run.runs:
+        return step_of(resume_point(folder))
+    before = 0
+    for planned in run.runs:
+        part = folder.part(planned.number)
+        done = read_done(part)
+        if done is None:
+            return before + (step_of(resume_point(part)) or 0) or None
+        before += done.steps
+    return before
+
+
+def step_of(checkpoint: Path | None) -> int | None:
+    """The step in a checkpoint's name."""
+    return int(checkpoint.name.removeprefix("step-")) if checkpoint is not None else None

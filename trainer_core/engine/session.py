@@ -1,0 +1,74 @@
+"""What every part of a training needs, from the first answer to the last step.
+
+Light at import: a backend must be imported before the loop is.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from trainer_core.config.schema import RunConfig
+from trainer_core.config.training_section import TrainingSection
+from trainer_core.engine.preparing import Ready
+from trainer_core.runs.control import Control
+from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.recorder import Recorder
+from trainer_core.tokens.packing import Bins
+from trainer_core.tokens.prepare import Examples
+
+if TYPE_CHECKING:
+    from trainer_core.engine.loop import Loop, Place
+
+
+@dataclass(frozen=True)
+class Session:
+    """A training that is under way. `tokenizer` is the one that TRL insists on."""
+
+    folder: RunFolder
+    recorder: Recorder
+    control: Control
+    backend: Any
+    ready: Ready
+    model: Any
+    tokenizer: Any
+
+    @property
+    def config(self) -> RunConfig:
+        """The config with nothing open."""
+        return self.ready.run.config
+
+    def loop(
+        self,
+        folder: RunFolder,
+        training: TrainingSection,
+        rows: Examples,
+        bins: Bins | None,
+        place: "Place",
+        on_samples: Callable[[int], None],
+    ) -> "Loop":
+        """A loop of `training.steps` steps over `rows`, with its checkpoints in `folder`."""
+        from trainer_core.engine.batches import collator, to_dataset
+        from trainer_core.engine.loop import Loop
+        from trainer_core.engine.loop_config import loop_config
+
+        ready, config = self.ready, self.config.model_copy(update={"training": training})
+        loop = Loop(
+            folder=folder,
+            recorder=self.recorder,
+            wishes=self.control,
+            settings=training,
+            stop_at_bad_loss=config.safety.bad_loss == "stop",
+            place=place,
+            model=self.model,
+            args=loop_config(
+                config, int(training.steps), self.folder, bool(ready.validation), place.prefix
+            ),
+            train_dataset=to_dataset(rows, bins),
+            eval_dataset=(
+                to_dataset(ready.validation, ready.validation_bins) if ready.validation else None
+            ),
+            data_collator=collator(training.packing, ready.encoder.tokenizer.pad_id),
+            processing_class=self.tokenizer,
+        )
+        loop.on_samples = on_samples
+        return loop
