@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from trainer_core.config.multi_run_section import MergeName
 from trainer_core.engine.adapter import adapter_of, load_trained, put_adapter, read_weights
 from trainer_core.engine.loop import Loop, Place
+from trainer_core.engine.memory import let_go
 from trainer_core.engine.outcome import Outcome
 from trainer_core.engine.resuming import Done, read_done, resume_point, write_done
 from trainer_core.engine.session import Session
@@ -122,6 +123,7 @@ class Arm:
         planned, training = part.planned, self._session.config.training
         done = self.done()[: number - 1]
         first_step = self._first_step + sum(run.steps for run in done)
+        best = [run.best_eval_loss for run in done if run.best_eval_loss is not None]
         later = sum(other.planned.steps for other in self._parts[number:])
         place = Place(
             run=number,
@@ -129,6 +131,7 @@ class Arm:
             total_steps=first_step + planned.steps + later + self._steps_after,
             tokens=done[-1].tokens if done else 0,
             prefix=f"{self.folder.part(number).path.relative_to(self._session.folder.path)}/",
+            best_loss=min(best, default=None),
             target_loss=planned.target_loss,
         )
         settings = training.model_copy(
@@ -193,10 +196,12 @@ class Arm:
                 tokens=loop.tokens,
                 first_loss=losses[0] if losses else None,
                 last_loss=losses[-1] if losses else None,
+                best_eval_loss=loop.best_loss,
                 early=loop.early_end,
             ),
         )
         shutil.rmtree(part.checkpoints, ignore_errors=True)
+        let_go()
 
     def _put_merged(self, number: int) -> dict[str, float]:
         """Merge what was trained, put it into the model and write it; returns how much each layer

@@ -45,6 +45,8 @@ class Place:
     total_steps: int | None = None
     tokens: int = 0
     prefix: str = ""
+    # The lowest validation loss of the runs before.
+    best_loss: float | None = None
     target_loss: float | None = None
 
 
@@ -199,7 +201,7 @@ class Loop(SFTTrainer):  # type: ignore[misc]
                 total_steps=self._total,
                 epoch=self.state.epoch or 0.0,
                 loss=loss,
-                best=best,
+                best=best and (self._place.best_loss is None or loss < self._place.best_loss),
                 values=dict(values),
             )
         )

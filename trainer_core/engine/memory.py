@@ -1,5 +1,6 @@
 """How much memory this process has taken at most: of the GPU where there is one, else of RAM."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -30,6 +31,13 @@ def forget_peak() -> None:
             Path("/proc/self/clear_refs").write_text("5")
         except OSError:  # not every container allows it: then the peak is that of the whole process
             return
+
+
+def let_go() -> None:
+    """Give back what nobody holds any more: a trainer and its optimizer hold one another."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def forget_embeddings() -> None:

@@ -5,7 +5,6 @@ keeps, and the random generators are put back. The first step allocates the opti
 the second one shows the peak.
 """
 
-import gc
 import logging
 from typing import Any
 
@@ -16,7 +15,7 @@ from trl import SFTTrainer
 from trainer_core.engine.batches import collator, to_dataset
 from trainer_core.engine.checkpoint import random_state, set_random_state
 from trainer_core.engine.loop_config import loop_config
-from trainer_core.engine.memory import forget_peak, measured_peak
+from trainer_core.engine.memory import forget_peak, let_go, measured_peak
 from trainer_core.engine.preparing import Ready
 from trainer_core.errors import BackpropError
 from trainer_core.hardware.facts import machine_facts
@@ -92,9 +91,7 @@ def _probe(model: Any, ready: Ready, folder: RunFolder, tokenizer: Any) -> int:
         model.train(training)
         set_random_state(random)
         del trainer
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        let_go()
 
 
 def _longest(ready: Ready, batch_size: int) -> list[int]:

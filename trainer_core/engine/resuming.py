@@ -24,6 +24,7 @@ class Done:
     tokens: int
     first_loss: float | None = None
     last_loss: float | None = None
+    best_eval_loss: float | None = None
     early: str = ""
 
 
