@@ -29,7 +29,19 @@ def main() -> None:
 def _application() -> "typer.Typer":
     import typer
 
-    from trainer_core.cli import attach, data, demo, doctor, export, plan, runs, smoke, stop, train
+    from trainer_core.cli import (
+        attach,
+        data,
+        demo,
+        doctor,
+        export,
+        multi_run,
+        plan,
+        runs,
+        smoke,
+        stop,
+        train,
+    )
     from trainer_core.cli.config import config
     from trainer_core.cli.dashboard import open_dashboard
 
@@ -59,7 +71,8 @@ def _application() -> "typer.Typer":
             raise typer.Exit(open_dashboard(None, fps))
 
     application.add_typer(config, name="config")
-    for module in (demo, train, plan, smoke, data, export, runs, attach, stop, doctor):
+    commands = (demo, train, multi_run, plan, smoke, data, export, runs, attach, stop, doctor)
+    for module in commands:
         name = module.__name__.rpartition(".")[2]
-        application.command(name)(getattr(module, name))
+        application.command(name.replace("_", "-"))(getattr(module, name))
     return application

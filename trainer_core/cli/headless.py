@@ -13,6 +13,12 @@ from contextlib import contextmanager
 from types import FrameType
 
 from trainer_core.cli.export_report import export_lines
+from trainer_core.cli.multi_run_report import (
+    forgetting_lines,
+    merged_line,
+    run_line,
+    scores_line,
+)
 from trainer_core.errors import EXIT_FAILED, EXIT_FINISHED, EXIT_STOPPED
 from trainer_core.runs.events import (
     Checkpoint,
@@ -31,6 +37,7 @@ from trainer_core.runs.events import (
     encode,
 )
 from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.multi_run_events import Forgetting, Merged, RunStart
 from trainer_core.runs.view import RunView, memory_words
 from trainer_core.text import clean, duration, one_line, size
 from trainer_core.worker.client import RunClient
@@ -161,6 +168,12 @@ class TextLines:
             self._print(f"step {event.step:,}: validation loss {event.loss:.4f}{best}")
         elif isinstance(event, Checkpoint):
             self._print(f"step {event.step:,}: saved {event.path}")
+        elif isinstance(event, RunStart):
+            self._print(run_line(event))
+        elif isinstance(event, Merged):
+            self._print(merged_line(event))
+        elif isinstance(event, Forgetting):
+            self._print(scores_line(event))
         elif isinstance(event, Notice):
             message = f"{one_line(event.message).rstrip('.')}. {one_line(event.hint)}"
             self._print(f"warning: {message.strip()}")
@@ -190,6 +203,8 @@ class TextLines:
         best, step = ended.summary.get("best_eval_loss"), ended.summary.get("best_eval_step")
         if best is not None and step is not None:
             self._print(f"  validation loss {best:.4f} at best (step {step:,.0f})")
+        for line in forgetting_lines(view):
+            self._print(line)
         memory = memory_words(ended)
         if memory:
             self._print(f"  memory          {memory}")

@@ -23,7 +23,7 @@ from trainer_core.merging.methods import merge_run, start_of_run
 from trainer_core.merging.state import State
 from trainer_core.planning.multi_run import PlannedRun
 from trainer_core.runs.events import Stage
-from trainer_core.runs.merges import merged_runs
+from trainer_core.runs.merges import merged_runs, ship
 from trainer_core.runs.multi_run_events import Merged, RunStart
 from trainer_core.tokens.packing import Bins
 from trainer_core.tokens.prepare import Examples
@@ -187,8 +187,6 @@ class Arm:
             raise StoppedError("stopped before scoring")
         self._score(number)
         losses = [entry["loss"] for entry in loop.state.log_history if "loss" in entry]
-        if not self._name:
-            self._ship(number)
         write_done(
             part,
             Done(
@@ -197,9 +195,12 @@ class Arm:
                 first_loss=losses[0] if losses else None,
                 last_loss=losses[-1] if losses else None,
                 best_eval_loss=loop.best_loss,
+                general_loss=self._slices.general_loss(part),
                 early=loop.early_end,
             ),
         )
+        if not self._name:
+            ship(self.folder)
         shutil.rmtree(part.checkpoints, ignore_errors=True)
         let_go()
 
@@ -242,13 +243,6 @@ class Arm:
         self._slices.write(part, merged, fine_tuned)
         event = self._slices.event(self.folder, number, len(self._parts), self._name)
         self._session.recorder.record(event)
-
-    def _ship(self, number: int) -> None:
-        """The newest merged adapter is what the training has to give; the best one stays too."""
-        part, trained = self.folder.part(number), self.folder.trained(self._method)
-        copy_folder(part.merged, trained / "last")
-        if self._slices.best_run(self.folder, number) == number:
-            copy_folder(part.merged, trained / "best")
 
     @property
     def _method(self) -> str:

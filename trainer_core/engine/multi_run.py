@@ -14,6 +14,7 @@ from trainer_core.errors import StoppedError
 from trainer_core.merging.state import State
 from trainer_core.planning.multi_run import PlannedRun
 from trainer_core.runs.events import Finished, Stage, Values
+from trainer_core.runs.merges import ship
 from trainer_core.tokens.packing import pack
 from trainer_core.tokens.prepare import Examples
 
@@ -54,6 +55,7 @@ class MultiRun:
             steps_after=self._whole_steps * len(compare),
         )
         self._score_start()
+        ship(folder)  # where it was cut off just before
         forget_peak()
         try:
             over = ours.train(self._goes_on)
@@ -86,9 +88,18 @@ class MultiRun:
 
     def _goes_on(self, number: int) -> bool:
         """Whether the general slice got better in one of the last `patience` runs."""
-        patience = self._session.config.multi_run.patience
-        best = self._slices.best_run(self._session.folder, number)
+        patience, best = self._session.config.multi_run.patience, self._best(number)
         return patience is None or best is None or number - best < patience
+
+    def _best(self, number: int) -> int | None:
+        """Which of the first `number` runs has the lowest loss on the general slice."""
+        done = [read_done(self._session.folder.part(run)) for run in range(1, number + 1)]
+        losses = {
+            run: ended.general_loss
+            for run, ended in enumerate(done, 1)
+            if ended is not None and ended.general_loss is not None
+        }
+        return min(losses, key=lambda run: losses[run]) if losses else None
 
     def _baseline(self, name: str, ours: Arm, start: State, *, place: int) -> Arm:
         """Plain training on the same rows for as many steps: one run after the other, or mixed."""
@@ -149,12 +160,11 @@ class MultiRun:
         return ""
 
     def _summary(self, done: list[Done]) -> Values:
-        general = self._slices.general_losses(self._session.folder, len(done))
-        best = self._slices.best_run(self._session.folder, len(done))
+        best = self._best(len(done))
         return {
             "first_loss": done[0].first_loss if done else None,
             "last_loss": done[-1].last_loss if done else None,
-            "best_eval_loss": general[best] if best is not None else None,
+            "best_eval_loss": done[best - 1].general_loss if best is not None else None,
             "best_eval_step": sum(run.steps for run in done[:best]) if best is not None else None,
         }
 

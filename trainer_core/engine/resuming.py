@@ -12,26 +12,27 @@ from trainer_core.planning.plan import ResolvedRun
 from trainer_core.runs.folder import RunFolder
 
 log = logging.getLogger(__name__)
-_DONE = "done.json"
 
 
 @dataclass(frozen=True)
 class Done:
     """What one run of a multi-run came to. `tokens` counts those of the runs before too; `early`
-    says why it ended before its last step, if it did; losses are nats per trained token."""
+    says why it ended before its last step, if it did. Losses are nats per trained token; that of
+    the general slice is the merged adapter's."""
 
     steps: int
     tokens: int
     first_loss: float | None = None
     last_loss: float | None = None
     best_eval_loss: float | None = None
+    general_loss: float | None = None
     early: str = ""
 
 
 def read_done(part: RunFolder) -> Done | None:
     """How the run in this folder ended; None if it has not."""
     try:
-        return Done(**json.loads((part.path / _DONE).read_text(encoding="utf-8")))
+        return Done(**json.loads(part.done.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
 
@@ -39,7 +40,7 @@ def read_done(part: RunFolder) -> Done | None:
 def write_done(part: RunFolder, done: Done) -> None:
     """Say that a run of a multi-run is over. What it leaves behind must be there by then."""
     data = json.dumps(asdict(done), indent=1).encode()
-    write_atomically(part.path / _DONE, data, durable=True)
+    write_atomically(part.done, data, durable=True)
 
 
 def resume_point(folder: RunFolder) -> Path | None:

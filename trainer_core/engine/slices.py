@@ -83,20 +83,11 @@ class Slices:
             perplexity_ratio=perplexity_ratio(merged) if merged and not whole else None,
         )
 
-    def best_run(self, folder: RunFolder, number: int) -> int | None:
-        """Which of the first `number` runs has the lowest loss on the general slice, merged; None
-        where that is not measured."""
-        losses = self.general_losses(folder, number)
-        return min(losses, key=lambda run: losses[run]) if losses else None
-
-    def general_losses(self, folder: RunFolder, number: int) -> dict[int, float]:
-        """The loss of the general slice after each of the first `number` runs, merged."""
+    def general_loss(self, part: RunFolder) -> float | None:
+        """The loss of the general slice after a run, merged; None where it is not measured."""
         if GENERAL not in self._examples:
-            return {}
-        return {
-            run: _read(folder.part(run))["merged"][GENERAL].score.loss
-            for run in range(1, number + 1)
-        }
+            return None
+        return _read(part)["merged"][GENERAL].score.loss
 
 
 def _read(part: RunFolder) -> dict[str, Scores]:

@@ -79,6 +79,11 @@ class RunFolder:
         return RunFolder(self.path / "compare" / name)
 
     @property
+    def done(self) -> Path:
+        """Of one run of a multi-run: how it ended, written when all else is there."""
+        return self.path / "done.json"
+
+    @property
     def fine_tuned(self) -> Path:
         """Of one run of a multi-run: the adapter as that run left it."""
         return self.adapter / "fine-tuned"

@@ -1,11 +1,14 @@
 """The merges of a multi-run as they stand on disk, and taking the last one back."""
 
+import json
+
 from trainer_core.errors import LockedError, UserError
 from trainer_core.files import copy_folder, write_atomically
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.multi_run_events import Undone
 from trainer_core.runs.recorder import Recorder
 from trainer_core.runs.status import take_lock
+from trainer_core.runs.trained import ADAPTER_CONFIG
 
 _UNDONE = "undone"
 
@@ -16,14 +19,26 @@ def merged_runs(folder: RunFolder) -> list[int]:
     for path in folder.path.glob("run-*"):
         number = path.name.removeprefix("run-")
         part = RunFolder(path)
-        if (
-            number.isdigit()
-            and part.merged.is_dir()
-            and (path / "done.json").is_file()
-            and not (path / _UNDONE).exists()
-        ):
+        over = part.merged.is_dir() and part.done.is_file()
+        if number.isdigit() and over and not (path / _UNDONE).exists():
             found.append(int(number))
     return sorted(found)
+
+
+def ship(folder: RunFolder) -> None:
+    """Let what the multi-run in `folder` has to give be what its standing merges made: `last` the
+    newest, `best` the one with the lowest loss on the general slice, where that was measured."""
+    runs = merged_runs(folder)
+    if not runs:
+        return
+    adapters = (folder.part(runs[-1]).merged / ADAPTER_CONFIG).is_file()
+    trained = folder.trained("lora" if adapters else "full")
+    copy_folder(folder.part(runs[-1]).merged, trained / "last")
+    losses = {run: _general_loss(folder.part(run)) for run in runs}
+    known = {run: loss for run, loss in losses.items() if loss is not None}
+    if known:
+        best = min(known, key=lambda run: known[run])
+        copy_folder(folder.part(best).merged, trained / "best")
 
 
 def undo_last_merge(folder: RunFolder) -> int:
@@ -47,10 +62,9 @@ def undo_last_merge(folder: RunFolder) -> int:
             f"the run in {folder.path} goes on", hint=f"End it first: backprop stop {folder.path}"
         ) from None
     try:
-        last, before = runs[-1], runs[-2]
-        method = "full" if (folder.path / "model").is_dir() else "lora"
-        copy_folder(folder.part(before).merged, folder.trained(method) / "last")
+        last = runs[-1]
         write_atomically(folder.part(last).path / _UNDONE, b"", durable=True)
+        ship(folder)
         recorder = Recorder(folder, lambda _: None)
         try:
             recorder.record(Undone(run=last))
@@ -59,3 +73,8 @@ def undo_last_merge(folder: RunFolder) -> int:
     finally:
         lock.release()
     return last
+
+
+def _general_loss(part: RunFolder) -> float | None:
+    loss = json.loads(part.done.read_text(encoding="utf-8")).get("general_loss")
+    return float(loss) if loss is not None else None
