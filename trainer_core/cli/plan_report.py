@@ -19,7 +19,9 @@ def plan_lines(found: Draft) -> list[str]:
     data = "estimated from the first rows" if found.estimated else "counted"
     if found.unknown:
         data = "not looked at: this is for a thousand examples of 400 tokens"
-    lines.append(f"{run.total_steps:,} steps, {run.epochs:.2f} epochs; the data is {data}")
+    lines += _runs(run)
+    passes = f"{run.epochs:.2f} epochs" + (" on average" if run.runs else "")
+    lines.append(f"{run.total_steps:,} steps, {passes}; the data is {data}")
     lines += [f"warning: {warning}" for warning in run.warnings]
     if run.memory is None:
         return [*lines, "memory: the sizes of this kind of model are not known"]
@@ -58,8 +60,26 @@ def _values(run: ResolvedRun) -> list[str]:
     return lines
 
 
+def _runs(run: ResolvedRun) -> list[str]:
+    """The runs of a multi-run, one a line."""
+    if not run.runs:
+        return []
+    width = max(len(one_line(part.name, limit=VALUE)) for part in run.runs)
+    lines = [f"{len(run.runs)} runs, and merged after each: {run.config.multi_run.merge}"]
+    for part in run.runs:
+        rows = f"{part.rows:,} rows" + (f", {part.replayed:,} replayed" if part.replayed else "")
+        rate = f"{part.steps:,} steps at {part.learning_rate:.1e}"
+        lines.append(
+            f"  {part.number}  {one_line(part.name, limit=VALUE):<{width}}  {rate}, {rows}"
+        )
+    compared = ", ".join(run.config.multi_run.compare)
+    return [*lines, *([f"  then as many steps of each: {compared}"] if compared else []), ""]
+
+
 def _shown(value: object) -> str:
     if isinstance(value, list) and value and isinstance(value[0], dict):
+        if "target_loss" in value[0]:
+            return f"{len(value)} stages"
         places = [item.get("path") or item.get("hub") or "pairs" for item in value]
         return ", ".join(str(place).rsplit("/", 1)[-1] for place in places)
     if isinstance(value, float):

@@ -13,7 +13,7 @@ from trainer_core.engine.adapter import adapter_of, load_trained, put_adapter, r
 from trainer_core.engine.loop import Loop, Place
 from trainer_core.engine.memory import let_go
 from trainer_core.engine.outcome import Outcome
-from trainer_core.engine.resuming import Done, read_done, resume_point, write_done
+from trainer_core.engine.resuming import Done, read_done, resume_point, step_of, write_done
 from trainer_core.engine.session import Session
 from trainer_core.engine.slices import Slices
 from trainer_core.errors import StoppedError
@@ -92,6 +92,8 @@ class Arm:
             self._put_start(number)
         self._session.control.holds_work = True
         detail = f"run {number} of {len(self._parts)}: {planned.name}"
+        if checkpoint is not None:
+            detail += f", resumed at its step {step_of(checkpoint)}"
         self._session.recorder.record(Stage(stage="training", detail=detail))
         loop.run(checkpoint)
         if self._session.control.aborting:

@@ -145,6 +145,13 @@ def planned_runs(
     return found
 
 
+def mean_passes(config: RunConfig, shards: tuple[ShardFacts, ...], steps: list[int]) -> float:
+    """How often a run passes over its rows, on average."""
+    in_a_step = int(config.training.batch_size) * int(config.training.gradient_accumulation)
+    passes = [n * in_a_step / shard.rows for n, shard in zip(steps, shards, strict=True)]
+    return sum(passes) / len(passes)
+
+
 def whole_steps(config: RunConfig, steps: list[int]) -> int:
     """The steps of all runs, baselines included."""
     return sum(steps) * (1 + len(config.multi_run.compare))

@@ -20,6 +20,7 @@ from trainer_core.planning.facts import DataFacts, ModelFacts, ShardFacts
 from trainer_core.planning.fitting import MemoryPlan, fit, memory_plan
 from trainer_core.planning.multi_run import (
     PlannedRun,
+    mean_passes,
     of_one_run,
     planned_runs,
     require_general,
@@ -115,7 +116,8 @@ def _plan(
     _batch(choices, machine, model, of_one_run(data, shards), passes, correction)
     if shards:
         steps = _steps_of_runs(choices, shards, passes)
-        total, epochs = whole_steps(choices.config, steps), passes or 0.0
+        total = whole_steps(choices.config, steps)
+        epochs = mean_passes(choices.config, shards, steps)
         _rate(choices, model, max(steps))
         _intervals(choices, sum(steps), of_a_run=min(steps))
     else:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trainer_core.config.load import LoadedConfig, dump_config, validate
 from trainer_core.runs.events import (
@@ -30,6 +31,7 @@ from trainer_core.text import size
 from trainer_core.worker.client import RunClient, start
 
 STEPS, STOPPED_AT = 3, 2
+SCORED_ROWS = 4
 PATIENCE_SECONDS = 60.0
 NOT_REACHED = "not reached"
 
@@ -130,7 +132,7 @@ class Smoke:
         elif isinstance(event, Checkpoint):
             self._pass("checkpoint", event.path)
         elif isinstance(event, Stage) and event.stage == "training" and self._resumed:
-            if event.detail:
+            if "resumed" in event.detail:
                 self._pass("resume", event.detail)
         elif isinstance(event, Exported):
             self._exported.append(f"{event.format}: {size(event.size)}")
@@ -176,4 +178,13 @@ def _shortened(loaded: LoadedConfig) -> LoadedConfig:
     training = data["training"]
     training |= {"steps": STEPS, "epochs": "auto", "eval_steps": 1, "save_steps": 1}
     training |= {"remove_checkpoints": False, "patience": None}
+    if isinstance(data.get("multi_run"), dict):
+        _shorten_runs(data["multi_run"])
     return validate(data)
+
+
+def _shorten_runs(multi_run: dict[str, Any]) -> None:
+    """Every run and stage as short as the rest, a few rows scored, no baselines."""
+    multi_run |= {"compare": [], "patience": None, "eval_rows": SCORED_ROWS}
+    for stage in multi_run.get("stages") or []:
+        stage |= {"steps": None, "epochs": None, "target_loss": None}
