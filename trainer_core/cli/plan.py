@@ -8,16 +8,13 @@ from typing import Annotated
 import typer
 
 from trainer_core.cli.options import Json, Overrides
-from trainer_core.cli.plan_report import plan_lines
-from trainer_core.config.load import LoadedConfig, load_config
-from trainer_core.errors import EXIT_FAILED, UserError
+from trainer_core.config.load import load_config
+from trainer_core.errors import EXIT_FAILED
 from trainer_core.hardware.facts import MachineFacts, machine_facts
 from trainer_core.hardware.gpus import Gpu
-from trainer_core.planning.bases import follow_adapter, known_facts
-from trainer_core.planning.draft import Draft, draft
-from trainer_core.planning.early import DataStats
-from trainer_core.planning.estimate_data import guess_data
-from trainer_core.tokens.tokenizer import named_template
+from trainer_core.planning.draft import Draft
+from trainer_core.planning.report import plan_lines
+from trainer_core.python.planning import plan_ahead
 
 GIB = 1 << 30
 
@@ -42,15 +39,9 @@ def plan(
 
     Nothing is loaded or started. Exit status 1 if the run would not fit.
     """
-    loaded = follow_adapter(load_config(config, overrides or []))
-    if loaded.config.model.template is not None:
-        named_template(loaded.config.model.template)
-    machine = machine_facts() if gpu is None else _with_gpu(gpu)
-    facts = known_facts(loaded.config, loaded.facts, network=True)
-    stats = _exact(loaded) if exact else guess_data(loaded.config.data)
-    found = draft(loaded, machine, stats, model=facts)
-    if found.run is None:
-        raise UserError(found.problem)
+    loaded = load_config(config, overrides or [])
+    machine = None if gpu is None else _with_gpu(gpu)
+    found = plan_ahead(loaded, machine, exact=exact, own_process=True)
     if json:
         print(dumps(_facts(found)))
     else:
@@ -66,14 +57,6 @@ def _with_gpu(gib: float) -> MachineFacts:
     return machine_facts().model_copy(
         update={"gpus": [gpu], "gpu_used": 0, "gpu_bfloat16": True, "gpu_note": ""}
     )
-
-
-def _exact(loaded: LoadedConfig) -> DataStats:
-    from trainer_core.tokens.look import look
-    from trainer_core.tokens.statistics import data_stats
-
-    config = loaded.config
-    return data_stats(look(config), config)
 
 
 def _facts(found: Draft) -> dict[str, object]:
