@@ -10,10 +10,11 @@ _LAYER = re.compile(r"\.(\d+)\.")
 
 
 def drift(before: State, after: State, scale: float = 1.0) -> dict[str, tuple[float, float]]:
-    """For each module ‖B₂A₂ - B₁A₁‖ and ‖B₁A₁‖ (Frobenius), times `scale`.
+    """For each module ‖B₂ A₂ - B₁ A₁‖ and ‖B₁ A₁‖ (Frobenius), times `scale`.
 
-    No matrix of [out, in] is made: ‖B A‖² is the sum of (BᵀB) ∘ (A Aᵀ), both [rank, rank], and a
-    difference is a product of twice the rank. Computed in float64, because near values cancel.
+    No matrix of [out, in] is made: ‖B A‖² is the sum of (BᵀB) ∘ (A Aᵀ), both [rank, rank], and the
+    change (B₂ - B₁) A₂ + B₁ (A₂ - A₁) is a product of twice the rank, written so that it is exactly
+    zero where nothing changed. In float64, for squares of small changes are smaller yet.
     Raises ValueError where the adapters do not fit together.
     """
     require_alike(before, after)
@@ -22,8 +23,8 @@ def drift(before: State, after: State, scale: float = 1.0) -> dict[str, tuple[fl
         old_a, old_b, new_a, new_b = (
             plain(x).double() for x in (before[key_a], before[key_b], after[key_a], after[key_b])
         )
-        both = _norm(torch.cat([new_a, old_a]), torch.cat([new_b, -old_b], dim=1))
-        found[module] = (scale * both, scale * _norm(old_a, old_b))
+        change = _norm(torch.cat([new_a, new_a - old_a]), torch.cat([new_b - old_b, old_b], dim=1))
+        found[module] = (scale * change, scale * _norm(old_a, old_b))
     return found
 
 

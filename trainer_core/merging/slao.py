@@ -1,8 +1,10 @@
 """SLAO: one adapter for a sequence of tasks, merged before it can forget.
 
 Source: "Merge before Forget: A Single LoRA Continual Learning via Continual Merging", arXiv
-2512.23017 (ICLR 2026). Of each layer two states are kept, the last fine-tuned and the merged one.
-Everything here is computed in float32 on the CPU.
+2512.23017 (ICLR 2026), Algorithm 1. Of each layer two states are kept, the last fine-tuned and the
+merged one. Run i >= 2 starts from the last fine-tuned: A made orthonormal (`orthogonal`), B as it
+is. After it A of the merged adapter is replaced by the fine-tuned one, and B moves to it (`moved`)
+by λ(i) (`share_of`). Everything here is computed in float32 on the CPU.
 """
 
 import math

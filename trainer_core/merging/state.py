@@ -1,27 +1,32 @@
 """An adapter's weights, as PEFT saves them: by name, A is [rank, in], B is [out, rank]."""
 
+import re
+
 import torch
 
 State = dict[str, torch.Tensor]
-_A, _B = ".lora_A.", ".lora_B."
+# "….q_proj.lora_A.weight", and of an embedding "….embed_tokens.lora_embedding_A", whose `in` are
+# its tokens. "….lora_B.bias" is neither of them.
+_HALF = re.compile(r"^(?P<module>.+)\.lora_(embedding_)?(?P<half>[AB])(\.(?!bias$).+)?$")
 
 
 def pairs_of(state: State) -> dict[str, tuple[str, str]]:
     """The keys of A and of B for each module. Raises ValueError where one half is missing."""
-    found = {}
+    halves: dict[str, dict[str, str]] = {}
     for key in state:
-        if _A in key:
-            other = key.replace(_A, _B)
-            if other not in state:
-                raise ValueError(f"{key} has no B beside it")
-            found[key.partition(_A)[0]] = (key, other)
-        elif _B in key and key.replace(_B, _A) not in state:
-            raise ValueError(f"{key} has no A beside it")
-    return found
+        match = _HALF.match(key)
+        if match:
+            halves.setdefault(match["module"], {})[match["half"]] = key
+    for found in halves.values():
+        for half, other in ("AB", "BA"):
+            if other not in found:
+                raise ValueError(f"{found[half]} has no {other} beside it")
+    return {module: (found["A"], found["B"]) for module, found in halves.items()}
 
 
 def plain(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor in float32 on the CPU, in which everything here is computed."""
+    """The tensor in float32 on the CPU, in which everything here is computed; the same one, not a
+    copy, where it already is."""
     return tensor.detach().to(device="cpu", dtype=torch.float32)
 
 
