@@ -2,14 +2,10 @@
 
 import math
 
-from trainer_core.runs.multi_run_events import Forgetting, Merged, RunStart, Spread
+from trainer_core.runs.multi_run_events import Forgetting, Merged, RunStart
+from trainer_core.runs.multi_run_words import summary_lines
 from trainer_core.runs.view import RunView
 from trainer_core.text import one_line
-
-# From here on a slice is worth a warning: the model is this many times as surprised by it as it
-# was just after learning it.
-ALARM = 1.15
-_NAMES = {"": "this multi-run", "sequential": "sequential", "joint": "joint"}
 
 
 def run_line(event: RunStart) -> str:
@@ -41,31 +37,6 @@ def scores_line(event: Forgetting) -> str:
 
 
 def forgetting_lines(view: RunView) -> list[str]:
-    """The summary of each arm, of the merged adapter and of the last fine-tuned one; empty where
-    nothing was measured."""
-    lines = []
-    for arm, words in _NAMES.items():
-        events = [event for (name, _), event in view.forgetting.items() if name == arm]
-        last = max(events, key=lambda event: event.run, default=None)
-        if last is None or not last.summaries:
-            continue
-        merges = {event.merge for (name, _), event in view.merges.items() if name == arm}
-        states = ("merged", "fine_tuned") if merges != {"none"} else ("merged",)
-        for state in states:
-            summary = last.summaries[state]["loss"]
-            accuracy = last.summaries[state]["accuracy"].average
-            label = words if len(states) == 1 else f"{words}, {state.replace('_', '-')}"
-            line = f"  {label:<28} loss {summary.average.value:.3f}, {accuracy.value:.1%} guessed"
-            if summary.forgetting is not None and summary.backward is not None:
-                line += f", forgotten {spread(summary.forgetting)} nats"
-                line += f", backward {spread(summary.backward)}"
-            lines.append(line)
-        ratio = last.perplexity_ratio
-        if not arm and ratio is not None and ratio >= ALARM:
-            lines.append(f"  warning: one slice is {ratio:.2f} times as surprising as it was")
-    return ["on what was held out of the runs:", *lines] if lines else []
-
-
-def spread(found: Spread) -> str:
-    """`0.120 (0.050 to 0.200)`."""
-    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+    """The summary of each arm; empty where nothing was measured."""
+    lines = summary_lines(view)
+    return ["on what was held out of the runs:", *(f"  {line}" for line in lines)] if lines else []
