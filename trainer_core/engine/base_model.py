@@ -47,6 +47,17 @@ def fetch(base: str, revision: str | None = None, *, code: bool = False) -> Path
         ) from None
 
 
+def cannot_load(base: str, error: Exception) -> UserError:
+    """What to say where the libraries cannot load a model."""
+    reason = " ".join(str(error).split())
+    if "trust_remote_code" in reason:
+        return UserError(
+            f"the model {base} needs Python code of its own, which is not run",
+            hint="Read it, and set model.trust_remote_code: true if you trust it.",
+        )
+    return UserError(f"the model {base} cannot be loaded: {reason[:300]}")
+
+
 def quieten(offline: bool) -> None:
     """No statistics, no telemetry; and no network at all where everything is local.
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_core.config.load import LoadedConfig, load_config
 from trainer_core.config.schema import RunConfig
-from trainer_core.engine.base_model import quieten
+from trainer_core.engine.base_model import cannot_load, quieten
 from trainer_core.engine.preparing import Ready, make_ready
 from trainer_core.engine.resuming import resume_point, resumed_step, step_of
 from trainer_core.engine.session import Session
-from trainer_core.errors import StoppedError, UserError
+from trainer_core.errors import StoppedError
 from trainer_core.hardware.facts import machine_facts
 from trainer_core.planning.backend import BackendChoice, choose_backend, require_supported
 from trainer_core.planning.bases import follow_adapter
@@ -104,7 +104,7 @@ def _load_model(backend: Any, ready: Ready, recorder: Recorder) -> Any:
     try:
         model = backend.load(ready.base, config, getattr(torch, config.model.dtype))
     except (OSError, ValueError, ImportError) as error:
-        raise _cannot_load(config.model.base, error) from error
+        raise cannot_load(config.model.base, error) from error
     if config.lora.adapter is not None:
         load_trained(model, Path(config.lora.adapter))
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -118,16 +118,6 @@ def _load_model(backend: Any, ready: Ready, recorder: Recorder) -> Any:
         f"{everything:,}",
     )
     return model
-
-
-def _cannot_load(base: str, error: Exception) -> UserError:
-    reason = " ".join(str(error).split())
-    if "trust_remote_code" in reason:
-        return UserError(
-            f"the model {base} needs Python code of its own, which is not run",
-            hint="Read it, and set model.trust_remote_code: true if you trust it.",
-        )
-    return UserError(f"the model {base} cannot be loaded: {reason[:300]}")
 
 
 def _train(session: Session, started: float) -> Finished:
@@ -193,7 +183,7 @@ def _their_tokenizer(ready: Ready) -> Any:
     try:
         return AutoTokenizer.from_pretrained(str(ready.base), trust_remote_code=trusted)
     except (OSError, ValueError, ImportError) as error:
-        raise _cannot_load(ready.run.config.model.base, error) from error
+        raise cannot_load(ready.run.config.model.base, error) from error
 
 
 def _check(control: Control) -> None:

@@ -1,0 +1,201 @@
+"""Answers of a model to any number of prompts, several at a time."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
+
+from trainer_core.data.conversations import Turn
+from trainer_core.data.formats.messages import turns_of
+from trainer_core.data.rows import Row
+from trainer_core.errors import StoppedError, UserError
+from trainer_core.runs.control import Control
+from trainer_core.tokens.examples import Encoder
+
+# A prompt is a text, or messages of the form {"role": …, "content": …}.
+Prompt = str | Sequence[Mapping[str, Any]]
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are chosen: the likeliest at temperature 0, else drawn from the likeliest that
+    make up `top_p` of the probability."""
+
+    max_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises UserError for what no answer can be drawn with."""
+        if self.max_tokens < 1:
+            raise UserError(f"max_tokens is {self.max_tokens}, and an answer has at least one")
+        if not 0 <= self.temperature < float("inf"):
+            raise UserError(f"temperature is {self.temperature}, and must be 0 or more")
+        if not 0 < self.top_p <= 1:
+            raise UserError(f"top_p is {self.top_p}, and must be over 0 and at most 1")
+
+
+@dataclass(frozen=True)
+class Generated:
+    """An answer. `tokens` counts what was written, the token that ended it included; `seconds` is
+    what its batch took."""
+
+    text: str
+    tokens: int
+    seconds: float
+
+
+def prompt_ids(encoder: Encoder, prompt: Prompt) -> list[int]:
+    """Ids after which the model writes its answer. Raises UserError for messages that cannot be
+    rendered."""
+    if isinstance(prompt, str):
+        return encoder.prompt_ids(prompt)
+    turns = turns_of(Row("the prompt", 1), list(prompt))
+    if encoder.template is not None:
+        text = encoder.template.render(turns, prompt=True)
+        return encoder.tokenizer.encode(text, special=False)
+    return encoder.prompt_ids(_asked(turns))
+
+
+def generate(
+    model: Any,
+    encoder: Encoder,
+    prompts: Sequence[Sequence[int]],
+    sampling: Sampling,
+    *,
+    batch_size: int = BATCH,
+    control: Control | None = None,
+) -> Iterator[tuple[int, Generated]]:
+    """The answer to each of `prompts` (ids), with its place among them, as they are written: short
+    prompts first, so that those of a batch are of about one length.
+
+    What is drawn depends on the seed and the place of a prompt, not on its batch. Raises UserError
+    for a prompt that leaves no room in the model's context, StoppedError if the user ends it.
+    """
+    context = _context(model)
+    longest = max((len(prompt) for prompt in prompts), default=0)
+    if context is not None and longest >= context:
+        raise UserError(
+            f"the prompt has {longest:,} tokens, and the model's context is {context:,}",
+            hint="Shorten it: an answer needs room too.",
+        )
+    order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
+    for first in range(0, len(order), batch_size):
+        places = order[first : first + batch_size]
+        began = time.monotonic()
+        answers = _answers(model, encoder, prompts, places, sampling, context, control)
+        seconds = time.monotonic() - began
+        for place, ids in zip(places, answers, strict=True):
+            text = encoder.tokenizer.decode(ids).strip()
+            yield place, Generated(text, len(ids), seconds)
+
+
+def _answers(
+    model: Any,
+    encoder: Encoder,
+    prompts: Sequence[Sequence[int]],
+    places: list[int],
+    sampling: Sampling,
+    context: int | None,
+    control: Control | None,
+) -> list[list[int]]:
+    """The tokens that follow each of the prompts at `places`, up to one that ends an answer."""
+    batch, pad = [list(prompts[place]) for place in places], encoder.tokenizer.pad_id
+    width = max(len(ids) for ids in batch)
+    ids = torch.tensor([[pad] * (width - len(one)) + one for one in batch])
+    mask = torch.tensor([[0] * (width - len(one)) + [1] * len(one) for one in batch])
+    room = sampling.max_tokens if context is None else min(sampling.max_tokens, context - width)
+    with torch.no_grad():
+        output = model.generate(
+            input_ids=ids.to(model.device),
+            attention_mask=mask.to(model.device),
+            max_new_tokens=room,
+            # Drawing is ours (see _Drawn), so that a batch changes nothing; and a penalty for
+            # repetition would count the padding.
+            do_sample=False,
+            temperature=None,
+            top_p=None,
+            top_k=None,
+            repetition_penalty=1.0,
+            logits_processor=LogitsProcessorList(
+                [_Drawn(sampling, places)] if sampling.temperature > 0 else []
+            ),
+            stopping_criteria=StoppingCriteriaList(
+                [_Asked(control)] if control is not None else []
+            ),
+            eos_token_id=list(encoder.tokenizer.stop_ids) or None,
+            pad_token_id=pad,
+            use_cache=True,
+        )
+    if control is not None and control.stopping:
+        raise StoppedError("stopped while answering")
+    stops = set(encoder.tokenizer.stop_ids)
+    return [_up_to(row[width:].tolist(), stops) for row in output]
+
+
+class _Drawn(LogitsProcessor):  # type: ignore[misc]
+    """Logits whose largest is a draw from them: scaled by the temperature, cut to `top_p`, and
+    with Gumbel noise (Gumbel 1954; "the Gumbel-max trick") of a generator for each prompt."""
+
+    def __init__(self, sampling: Sampling, places: list[int]) -> None:
+        self._sampling = sampling
+        self._generators = [
+            torch.Generator().manual_seed(sampling.seed * 1_000_003 + place) for place in places
+        ]
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """`scores` is [rows, vocabulary]."""
+        del input_ids
+        scores = scores.float() / self._sampling.temperature
+        if self._sampling.top_p < 1:
+            ordered, index = scores.sort(dim=-1, descending=True)
+            share = ordered.softmax(dim=-1)
+            beyond = share.cumsum(dim=-1) - share >= self._sampling.top_p
+            scores = scores.masked_fill(beyond.scatter(-1, index, beyond), -torch.inf)
+        width = scores.shape[-1]
+        waits = [torch.empty(width).exponential_(generator=one) for one in self._generators]
+        return scores - torch.stack(waits).log().to(scores.device)
+
+
+class _Asked(StoppingCriteria):  # type: ignore[misc]
+    """Ends a batch once the user wants that."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        """Whether each row is over: bool [rows]."""
+        del scores
+        rows = input_ids.shape[0]
+        return torch.full((rows,), self._control.stopping, device=input_ids.device)
+
+
+def _context(model: Any) -> int | None:
+    found = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return int(found) if found else None
+
+
+def _up_to(ids: list[int], stops: set[int]) -> list[int]:
+    """`ids` up to the first that ends an answer; padding comes after it."""
+    end = next((place for place, token in enumerate(ids, 1) if token in stops), len(ids))
+    return ids[:end]
+
+
+def _asked(turns: list[Turn]) -> str:
+    """For a model without a chat template, which learnt prompt, newline, completion."""
+    if any(turn.role not in ("user", "system") for turn in turns):
+        raise UserError(
+            "the model has no chat template, so it knows no conversations",
+            hint="Give the prompt as text.",
+        )
+    return "\n".join(turn.content for turn in turns)
