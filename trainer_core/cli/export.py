@@ -33,7 +33,8 @@ def export(
         ),
     ] = None,
     checkpoint: Annotated[
-        str | None, typer.Option(help="best, last or step-N of a run; the best if not given.")
+        str | None,
+        typer.Option(help="best, last, step-N or run-NN of a run; the best if not given."),
     ] = None,
     base: Annotated[str | None, typer.Option(help="The 16-bit base to merge into.")] = None,
     dequantize: Annotated[

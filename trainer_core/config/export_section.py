@@ -101,12 +101,16 @@ class ExportSection(Section):
         return name
 
 
+Checkpoint = Annotated[str, Field(pattern=r"^(best|last|step-\d+|run-\d+(-fine-tuned)?)$")]
+
+
 class ExportRequest(ExportSection):
     """One export job. `source` is a run folder, a checkpoint, an adapter's or a model's folder."""
 
     source: Text
-    # Of a run: best, last, or step-N; the best if it was validated, else the last.
-    checkpoint: Annotated[str, Field(pattern=r"^(best|last|step-\d+)$")] | None = None
+    # Of a run: best, last, or step-N, of a multi-run also run-NN and run-NN-fine-tuned; the best if
+    # it was validated, else the last.
+    checkpoint: Checkpoint | None = None
     # What the files are called; the run's name if not given.
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = None
     # Whether what has the same name, here or in Ollama, is replaced.

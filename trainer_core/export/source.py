@@ -180,8 +180,9 @@ def find_source(request: ExportRequest) -> Source:
 
 
 def _run_of(path: Path) -> RunFolder | None:
-    """The run that `path` is, or in whose adapter/, model/ or checkpoints/ it lies."""
-    for folder in (path, path.parent.parent):
+    """The run that `path` is, or in whose adapter/, model/, checkpoints/ or run-NN/adapter/ it
+    lies."""
+    for folder in (path, path.parent.parent, path.parent.parent.parent):
         if RunFolder(folder).exists() and RunFolder(folder).config.is_file():
             return RunFolder(folder)
     return None

@@ -1,14 +1,12 @@
 """The merges of a multi-run as they stand on disk, and taking the last one back."""
 
-import json
-
 from trainer_core.errors import LockedError, UserError
 from trainer_core.files import copy_folder, write_atomically
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.multi_run_events import Undone
 from trainer_core.runs.recorder import Recorder
 from trainer_core.runs.status import take_lock
-from trainer_core.runs.trained import ADAPTER_CONFIG
+from trainer_core.runs.trained import ADAPTER_CONFIG, general_loss
 
 _UNDONE = "undone"
 
@@ -34,7 +32,7 @@ def ship(folder: RunFolder) -> None:
     adapters = (folder.part(runs[-1]).merged / ADAPTER_CONFIG).is_file()
     trained = folder.trained("lora" if adapters else "full")
     copy_folder(folder.part(runs[-1]).merged, trained / "last")
-    losses = {run: _general_loss(folder.part(run)) for run in runs}
+    losses = {run: general_loss(folder.part(run)) for run in runs}
     known = {run: loss for run, loss in losses.items() if loss is not None}
     if known:
         best = min(known, key=lambda run: known[run])
@@ -73,8 +71,3 @@ def undo_last_merge(folder: RunFolder) -> int:
     finally:
         lock.release()
     return last
-
-
-def _general_loss(part: RunFolder) -> float | None:
-    loss = json.loads(part.done.read_text(encoding="utf-8")).get("general_loss")
-    return float(loss) if loss is not None else None

@@ -1,5 +1,7 @@
-"""What a run has trained so far: its best and last weights, and its checkpoints."""
+"""What a run has trained so far: its best and last weights, its checkpoints; of a multi-run what
+each of its runs left."""
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +11,14 @@ from trainer_core.runs.folder import RunFolder
 # One of these makes a folder an adapter's or a whole model's.
 ADAPTER_CONFIG, MODEL_CONFIG = "adapter_config.json", "config.json"
 _CHECKPOINT = re.compile(r"^step-(\d+)$")
+_PART = re.compile(r"^run-\d+$")
 
 
 @dataclass(frozen=True)
 class TrainedPlace:
-    """Trained weights of a run. `name` is best, last or step-N; `loss` the validation loss of its
-    step in nats a trained token, if there was a validation."""
+    """Trained weights of a run. `name` is best, last or step-N; of a multi-run also run-NN, merged
+    after that run, and run-NN-fine-tuned. `loss` is the validation loss of its step, or that of the
+    general slice after its run, in nats a trained token, if it was measured."""
 
     name: str
     path: Path
@@ -23,8 +27,10 @@ class TrainedPlace:
 
 
 def trained_places(folder: RunFolder) -> list[TrainedPlace]:
-    """What can be taken from a run: the best, the last, then its checkpoints from new to old."""
-    losses = _validation_losses(folder)
+    """What can be taken from a run: the best, the last, then its checkpoints, or the runs of a
+    multi-run, from new to old."""
+    parts = _parts(folder)
+    losses = _validation_losses(folder) if not parts else {}
     best = min(losses, key=lambda step: losses[step]) if losses else None
     places = []
     for name, step in (("best", best), ("last", None)):
@@ -32,15 +38,39 @@ def trained_places(folder: RunFolder) -> list[TrainedPlace]:
             (p for p in (folder.adapter / name, folder.path / "model" / name) if holds(p)), None
         )
         if path is not None:
-            places.append(TrainedPlace(name, path, step, losses.get(step) if step else None))
+            loss = losses.get(step) if step else None
+            general = [x for part in parts if (x := general_loss(part)) is not None]
+            if name == "best" and general:
+                loss = min(general)
+            places.append(TrainedPlace(name, path, step, loss))
     for step, path in sorted(_checkpoints(folder).items(), reverse=True):
         places.append(TrainedPlace(path.name, path, step, losses.get(step)))
+    for part in parts:
+        loss = general_loss(part)
+        kinds = ((part.path.name, part.merged, loss),
+                 (f"{part.path.name}-fine-tuned", part.fine_tuned, None))  # fmt: skip
+        places += [TrainedPlace(name, path, None, x) for name, path, x in kinds if holds(path)]
     return places
 
 
 def holds(folder: Path) -> bool:
     """Whether a folder holds an adapter or a whole model."""
     return (folder / ADAPTER_CONFIG).is_file() or (folder / MODEL_CONFIG).is_file()
+
+
+def general_loss(part: RunFolder) -> float | None:
+    """The loss of the general slice after one run of a multi-run, merged; None where that was not
+    measured, or the run is not over."""
+    if not part.done.is_file():
+        return None
+    loss = json.loads(part.done.read_text(encoding="utf-8")).get("general_loss")
+    return float(loss) if loss is not None else None
+
+
+def _parts(folder: RunFolder) -> list[RunFolder]:
+    """The runs of a multi-run, from new to old."""
+    found = [path for path in folder.path.glob("run-*") if _PART.match(path.name)]
+    return [RunFolder(path) for path in sorted(found, reverse=True)]
 
 
 def _checkpoints(folder: RunFolder) -> dict[int, Path]:
