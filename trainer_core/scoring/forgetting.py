@@ -8,18 +8,18 @@ given as the loss itself.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from trainer_core.runs.multi_run_events import Spread, Summary
-from trainer_core.scoring.slices import SliceScores
+from trainer_core.scoring.slices import Counts, Floats, SliceScores
 
-Floats = npt.NDArray[np.float64]
 Measure = Literal["loss", "accuracy"]
 INTERVAL = (2.5, 97.5)
+# Numbers drawn at once: 128 megabytes of them.
+MOST_DRAWN = 1 << 24
 
 
 def summarise(
@@ -33,49 +33,67 @@ def summarise(
     the first T slices count.
 
     The 95 % intervals are percentiles over bootstrap resamples of each slice's rows, the same rows
-    for every run, so that what did not change adds nothing to the width.
+    for every run, so that what did not change adds nothing to the width. A slice without trained
+    tokens says nothing and is left out.
     """
-    count = len(rows)
-    slices = [_scores([row[j] for row in rows], measure, resamples, seed + j) for j in range(count)]
-    scores = np.stack(slices, axis=1)  # [runs, slices, 1 + resamples]
+    count, told = len(rows), _told(rows)
+    if not told:
+        return Summary(average=Spread(value=math.nan, low=math.nan, high=math.nan))
+    scores = {
+        j: _scores([row[j] for row in rows], measure, resamples, seed + j) for j in told
+    }  # of each slice [runs, 1 + resamples]
+    average = _spread(np.mean([found[-1] for found in scores.values()], axis=0))
     sign = -1.0 if measure == "loss" else 1.0
-    average = _spread(scores[-1].mean(axis=0))
-    if count == 1:
+    known = {j: sign * found for j, found in scores.items() if j < count - 1}
+    if not known:
         return Summary(average=average)
-    known = sign * scores
-    now, then = known[-1, :-1], np.stack([known[j, j] for j in range(count - 1)])
-    best = np.stack([known[j : count - 1, j].max(axis=0) for j in range(count - 1)])
+    gained = [found[-1] - found[j] for j, found in known.items()]
+    forgotten = [found[j:-1].max(axis=0) - found[-1] for j, found in known.items()]
     return Summary(
         average=average,
-        backward=_spread((now - then).mean(axis=0)),
-        forgetting=_spread((best - now).mean(axis=0)),
+        backward=_spread(np.mean(gained, axis=0)),
+        forgetting=_spread(np.mean(forgotten, axis=0)),
     )
 
 
 def perplexity_ratio(rows: Sequence[Sequence[SliceScores]]) -> float | None:
     """How much more surprised the newest model is by a slice than the model was just after learning
     it, at worst: exp(L[T, j] - L[j, j]). None after the first run."""
-    if len(rows) < 2:
+    before = [j for j in _told(rows) if j < len(rows) - 1]
+    if not before:
         return None
-    growth = [rows[-1][j].score.loss - rows[j][j].score.loss for j in range(len(rows) - 1)]
+    growth = [rows[-1][j].score.loss - rows[j][j].score.loss for j in before]
     return math.exp(min(max(growth), 700.0))
+
+
+def _told(rows: Sequence[Sequence[SliceScores]]) -> list[int]:
+    """The slices of the runs so far that have trained tokens."""
+    return [j for j in range(len(rows)) if rows[-1][j].tokens.any()]
 
 
 def _scores(runs: list[SliceScores], measure: Measure, resamples: int, seed: int) -> Floats:
     """The score of one slice after each run: as it is, then of each resample of its rows,
     [runs, 1 + resamples]."""
-    rows = len(runs[0].tokens)
-    draws = np.ones((1, rows))
-    if rows:
-        drawn = np.random.default_rng(seed).multinomial(rows, np.full(rows, 1 / rows), resamples)
-        draws = np.concatenate([draws, drawn])
-    else:
-        draws = np.ones((1 + resamples, 0))
-    tokens = draws @ runs[0].tokens
+    tokens = runs[0].tokens
     values = [run.losses if measure == "loss" else run.correct for run in runs]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found: Floats = np.stack([draws @ value / tokens for value in values])
-    return found
+    found = [_means(draws, values, tokens) for draws in _draws(len(tokens), resamples, seed)]
+    return np.concatenate(found, axis=1)
+
+
+def _draws(rows: int, resamples: int, seed: int) -> Iterator[Floats]:
+    """How often each row counts, [resamples, rows]: once, then as drawn; some resamples at a time,
+    for a slice may have very many rows."""
+    yield np.ones((1, rows))
+    generator, at_once = np.random.default_rng(seed), max(1, MOST_DRAWN // rows)
+    for done in range(0, resamples, at_once):
+        count = min(at_once, resamples - done)
+        yield generator.multinomial(rows, np.full(rows, 1 / rows), count).astype(np.float64)
+
+
+def _means(draws: Floats, values: list[Any], tokens: Counts) -> Floats:
+    """Of each run, per trained token of the rows drawn; NaN where those have none."""
+    with np.errstate(invalid="ignore"):
+        return np.stack([draws @ value / (draws @ tokens) for value in values])
 
 
 def _spread(values: Floats) -> Spread:
