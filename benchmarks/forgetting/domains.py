@@ -19,9 +19,7 @@ def write_domains(folder: Path) -> list[Path]:
     domains = {
         "facts": _facts(),
         "arithmetic": _pairs(ARITHMETIC, "question", "answer"),
-        "announcements": _pairs(
-            DATA / "wwdc25" / "wwdc25_data_train.jsonl", "prompt", "completion"
-        ),
+        "announcements": _pairs(ANNOUNCEMENTS, "prompt", "completion"),
     }
     files = []
     for name, rows in domains.items():
