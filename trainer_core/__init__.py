@@ -3,15 +3,36 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trainer_core.api import ExportResult, Trainer, TrainResult
+    from trainer_core.api import (
+        EvalResult,
+        ExportResult,
+        ForgettingResult,
+        MultiRunResult,
+        Plan,
+        Prediction,
+        RunResult,
+        Trainer,
+        TrainResult,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["ExportResult", "TrainResult", "Trainer", "__version__"]
+__all__ = [
+    "EvalResult",
+    "ExportResult",
+    "ForgettingResult",
+    "MultiRunResult",
+    "Plan",
+    "Prediction",
+    "RunResult",
+    "TrainResult",
+    "Trainer",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:
     # PEP 562: `import trainer_core` costs nothing until someone asks for the trainer.
-    if name in {"ExportResult", "Trainer", "TrainResult"}:
+    if name in __all__:
         from trainer_core import api
 
         return getattr(api, name)
