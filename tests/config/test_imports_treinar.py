@@ -548,12 +548,44 @@ def test_an_effective_batch(
         assert any("grad_batch_size has no say" in note for note in converted.notes)
 
 
-def test_of_several_stages_the_first_is_taken_and_the_others_are_named(bring: Bring) -> None:
-    text = f"{BRIDGE}".replace("modelo:", "    - alias: etapa-2\n      tipo: full\nmodelo:")
-    loaded, converted = bring(text)
-    assert loaded.config.run.name == "etapa-1"
-    assert loaded.config.training.method == "lora"
-    assert any("pastas.divisao.1 (of 1 more) is not supported" in note for note in converted.notes)
+def test_several_stages_train_one_after_the_other_on_the_same_rows(bring: Bring) -> None:
+    more = """\
+    - alias: etapa-2
+      arquivo: divisao.csv
+      tipo: lora
+      pace_epochs: 2
+      pace_epochs_max: 5
+      pace_loss: 0.5
+      max_seq_length: 256
+      learning_rate: 5e-5
+      batch_size: 8
+    - arquivo: outra.csv
+      tipo: full
+      pace_epochs: 1
+modelo:"""
+    loaded, converted = bring(BRIDGE.replace("modelo:", more))
+    config = loaded.config
+    first, second, third = config.multi_run.stages
+    assert (first.name, first.epochs, first.learning_rate) == ("etapa-1", 9, 1e-4)
+    assert (first.max_length, first.warmup_steps, first.target_loss) == (512, 2, 0.5)
+    assert (second.name, second.epochs, second.target_loss) == ("etapa-2", 5, 0.5)
+    assert (second.max_length, second.learning_rate) == (256, 5e-5)
+    assert third.epochs == 1
+    assert all(stage.sources == [1] for stage in config.multi_run.stages)
+    assert (config.training.method, config.training.batch_size) == ("lora", 4)
+    # What no stage said is as in `treinamento`.
+    assert (config.training.epochs, config.model.max_length) == (9, 4096)
+    said = " ".join(converted.notes)
+    assert "pastas.divisao.1.pace_epochs has no say, since the stage ends at pace_loss" in said
+    for key in ("1.batch_size", "2.arquivo", "2.tipo"):
+        assert f"pastas.divisao.{key} is not supported: all stages have that of the first" in said
+
+
+def test_a_stage_that_ends_at_a_loss(bring: Bring) -> None:
+    config = bring(CURRICULUM)[0].config
+    (stage,) = config.multi_run.stages
+    assert (stage.target_loss, stage.epochs, stage.sources) == (0.3, 5, [1])
+    assert config.training.epochs == 2
 
 
 def test_old_keys_beside_a_curriculum_are_named(bring: Bring) -> None:

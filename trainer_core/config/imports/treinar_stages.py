@@ -1,4 +1,5 @@
-"""treinar_unsloth: the stages of a training. A run has one; of several the first is taken."""
+"""treinar_unsloth: the stages of a training. One is a run; several, or one that ends at a loss, are
+the stages of a multi-run on the same rows."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +10,12 @@ from trainer_core.config.imports.reading import Reading, Rule, Table
 from trainer_core.config.imports.rules import (
     put_name,
     read_with_others,
+    settled,
     to,
     unsupported,
 )
-from trainer_core.config.imports.values import blank, number, whole
+from trainer_core.config.imports.values import blank, off, whole
+from trainer_core.config.imports.values import number as number_of
 from trainer_core.config.yaml_file import Keys
 
 # Keys of `treinamento` that have no say where the stage set these fields.
@@ -24,6 +27,10 @@ _OF_STAGE = {
     "batch_size": "training.batch_size",
     "warmup_steps": "training.warmup_steps",
 }
+
+
+# Of a stage after the first: what all of them share.
+_OTHERWISE = unsupported("all stages have that of the first; train another as a run of its own")
 
 
 def stage_of(reading: Reading, holder: str) -> Keys:
@@ -40,18 +47,61 @@ def stage_of(reading: Reading, holder: str) -> Keys:
 
 
 def read_stage(reading: Reading, at: Keys) -> Mapping[str, Rule]:
-    """Set our fields from the stage at `at`; gives rules for the keys of `treinamento` that it
-    takes the place of."""
-    reading.follow({**rows.SPLIT, **stage_table()}, reading.value(*at), at)
-    stages = reading.value(*at[:2])
-    if isinstance(stages, list) and len(stages) > 1:
-        reading.note(
-            (*at[:2], 1),
-            f"(of {len(stages) - 1} more) is not supported: a run trains one stage, the first "
-            "here; for the next, set data.split.file, and lora.adapter to what the run before "
-            "trained",
-        )
-    return {key: _said_by_stage for key, ours in _OF_STAGE.items() if reading.has(ours)}
+    """Set our fields from the stage at `at`, and from those after it; gives rules for the keys of
+    `treinamento` that it takes the place of."""
+    value = reading.value(*at[:2])
+    stages = value if isinstance(value, list) else [value]
+    if len(stages) == 1:
+        by_loss = not off(stages[0].get("pace_loss"))
+        ends = _ends("multi_run.stages.0") if by_loss else {}
+        reading.follow({**rows.SPLIT, **stage_table(), **ends}, stages[0], at)
+        if by_loss:
+            reading.put("multi_run.stages.0.sources", [1], (*at, "pace_loss"))
+        return {key: _said_by_stage for key, ours in _OF_STAGE.items() if reading.has(ours)}
+    for number, stage in enumerate(stages):
+        place: Keys = (*at[:2], number)
+        if not isinstance(stage, dict):
+            raise reading.refusal(place, "should be a stage with alias, arquivo, tipo…", stage)
+        _read_one(reading, place, stage, stages[0], number)
+    return {"batch_size": _said_by_stage} if reading.has("training.batch_size") else {}
+
+
+def _read_one(
+    reading: Reading, at: Keys, stage: dict[str, Any], first: dict[str, Any], number: int
+) -> None:
+    """One of several stages: its own settings, on the rows of all."""
+    ours = f"multi_run.stages.{number}"
+    reading.put(f"{ours}.sources", [1], at)
+    table: dict[str, Rule | Table] = {**rows.SPLIT, **stage_table()}
+    if number:
+        alike = {key: first.get(key) == stage.get(key) for key in table}
+        table = {key: read_with_others if alike[key] else _OTHERWISE for key in table}
+    by_loss = not off(stage.get("pace_loss"))
+    longest = not off(stage.get("pace_epochs_max"))
+    reading.follow(
+        {
+            **table,
+            "alias": to(f"{ours}.name", str),
+            "pace_epochs": _unless_zero(to(f"{ours}.epochs", number_of)),
+            "pace_epochs_max": stage_table()["pace_epochs_max"],
+            "pace_loss": settled,
+            "max_seq_length": _unless_zero(to(f"{ours}.max_length", whole)),
+            "learning_rate": _unless_zero(to(f"{ours}.learning_rate", number_of)),
+            "warmup_steps": to(f"{ours}.warmup_steps", whole),
+            **(_ends(ours) if by_loss else {}),
+            **({"pace_epochs": _no_longer} if by_loss and longest else {}),
+        },
+        stage,
+        at,
+    )
+
+
+def _ends(ours: str) -> dict[str, Rule]:
+    """A stage that ends at a loss, but is no longer than pace_epochs_max."""
+    return {
+        "pace_loss": to(f"{ours}.target_loss", number_of),
+        "pace_epochs_max": _unless_zero(to(f"{ours}.epochs", number_of)),
+    }
 
 
 def stage_table() -> Table:
@@ -59,16 +109,16 @@ def stage_table() -> Table:
     return {
         "alias": _alias,
         "tipo": read_with_others,  # with lora.r
-        "pace_epochs": _unless_zero(to("training.epochs", number)),
+        "pace_epochs": _unless_zero(to("training.epochs", number_of)),
         "pace_epochs_max": unsupported("training.epochs is how many there are, no more"),
-        "pace_loss": unsupported("a run does not end at a loss; training.patience can end it"),
+        "pace_loss": settled,
         "max_seq_length": _unless_zero(loop.max_length),
-        "learning_rate": _unless_zero(to("training.learning_rate", number)),
+        "learning_rate": _unless_zero(to("training.learning_rate", number_of)),
         "batch_size": _unless_zero(loop.batch_size),
         "warmup_steps": to("training.warmup_steps", whole),
         "dataset_filtro": rows.filtered,
         "unfreeze_layers_from": unsupported("an adapter, or all weights, of every layer train"),
-        "fusao": unsupported("adapters are not merged between stages"),
+        "fusao": unsupported("say in multi_run.merge how stages are merged"),
     }
 
 
@@ -77,6 +127,11 @@ def _alias(reading: Reading, keys: Keys, value: Any) -> None:
         put_name(reading, keys, value)
     elif not blank(value):
         reading.note(keys, "has no say, since modelo.alias names the run")
+
+
+def _no_longer(reading: Reading, keys: Keys, value: Any) -> None:
+    if not blank(value):
+        reading.note(keys, "has no say, since the stage ends at pace_loss or pace_epochs_max")
 
 
 def _said_by_stage(reading: Reading, keys: Keys, value: Any) -> None:
