@@ -562,6 +562,7 @@ def test_several_stages_train_one_after_the_other_on_the_same_rows(bring: Bring)
     - arquivo: outra.csv
       tipo: full
       pace_epochs: 1
+      unfreeze_layers_from: 75%
 modelo:"""
     loaded, converted = bring(BRIDGE.replace("modelo:", more))
     config = loaded.config
@@ -570,7 +571,7 @@ modelo:"""
     assert (first.max_length, first.warmup_steps, first.target_loss) == (512, 2, 0.5)
     assert (second.name, second.epochs, second.target_loss) == ("etapa-2", 5, 0.5)
     assert (second.max_length, second.learning_rate) == (256, 5e-5)
-    assert third.epochs == 1
+    assert (third.epochs, third.max_length) == (1, 4096)
     assert all(stage.sources == [1] for stage in config.multi_run.stages)
     assert (config.training.method, config.training.batch_size) == ("lora", 4)
     # What no stage said is as in `treinamento`.
@@ -579,6 +580,28 @@ modelo:"""
     assert "pastas.divisao.1.pace_epochs has no say, since the stage ends at pace_loss" in said
     for key in ("1.batch_size", "2.arquivo", "2.tipo"):
         assert f"pastas.divisao.{key} is not supported: all stages have that of the first" in said
+    assert "pastas.divisao.2.unfreeze_layers_from is not supported: an adapter" in said
+
+
+@pytest.mark.parametrize(
+    ("usual", "second", "lengths", "longest"),
+    [
+        (256, None, [512, 256], 512),
+        (256, 1024, [512, 1024], 1024),
+        (0, None, [512, None], 512),
+        (None, 128, [512, 128], 512),
+    ],
+)
+def test_no_stage_is_cut_at_the_length_of_another(
+    bring: Bring, usual: int | None, second: int | None, lengths: list[int | None], longest: int
+) -> None:
+    of_all = "" if usual is None else f"  max_seq_length: {usual}\n"
+    more = "" if second is None else f"      max_seq_length: {second}\n"
+    text = BRIDGE.replace("  max_seq_length: 4096\n", of_all)
+    text = text.replace("modelo:", f"    - alias: etapa-2\n      pace_epochs: 1\n{more}modelo:")
+    config = bring(text)[0].config
+    assert [stage.max_length for stage in config.multi_run.stages] == lengths
+    assert (config.model.max_length, config.data.too_long) == (longest, "truncate")
 
 
 def test_a_stage_that_ends_at_a_loss(bring: Bring) -> None:

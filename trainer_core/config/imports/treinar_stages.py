@@ -58,12 +58,13 @@ def read_stage(reading: Reading, at: Keys) -> Mapping[str, Rule]:
         if by_loss:
             reading.put("multi_run.stages.0.sources", [1], (*at, "pace_loss"))
         return {key: _said_by_stage for key, ours in _OF_STAGE.items() if reading.has(ours)}
-    for number, stage in enumerate(stages):
-        place: Keys = (*at[:2], number)
+    places: list[Keys] = [(*at[:2], number) for number in range(len(stages))]
+    for number, (place, stage) in enumerate(zip(places, stages, strict=True)):
         if not isinstance(stage, dict):
             raise reading.refusal(place, "should be a stage with alias, arquivo, tipo…", stage)
         _read_one(reading, place, stage, stages[0], number)
-    return {"batch_size": _said_by_stage} if reading.has("training.batch_size") else {}
+    shared = {"batch_size": _said_by_stage} if reading.has("training.batch_size") else {}
+    return {**shared, **_share_length(reading, places)}
 
 
 def _read_one(
@@ -74,26 +75,21 @@ def _read_one(
     reading.put(f"{ours}.sources", [1], at)
     table: dict[str, Rule | Table] = {**rows.SPLIT, **stage_table()}
     if number:
-        alike = {key: first.get(key) == stage.get(key) for key in table}
-        table = {key: read_with_others if alike[key] else _OTHERWISE for key in table}
-    by_loss = not off(stage.get("pace_loss"))
-    longest = not off(stage.get("pace_epochs_max"))
-    reading.follow(
-        {
-            **table,
-            "alias": to(f"{ours}.name", str),
-            "pace_epochs": _unless_zero(to(f"{ours}.epochs", number_of)),
-            "pace_epochs_max": stage_table()["pace_epochs_max"],
-            "pace_loss": settled,
-            "max_seq_length": _unless_zero(to(f"{ours}.max_length", whole)),
-            "learning_rate": _unless_zero(to(f"{ours}.learning_rate", number_of)),
-            "warmup_steps": to(f"{ours}.warmup_steps", whole),
-            **(_ends(ours) if by_loss else {}),
-            **({"pace_epochs": _no_longer} if by_loss and longest else {}),
-        },
-        stage,
-        at,
-    )
+        for key in (*rows.SPLIT, "tipo", "batch_size"):
+            alike = first.get(key) == stage.get(key)
+            table[key] = read_with_others if alike else _OTHERWISE
+    table |= {
+        "alias": to(f"{ours}.name", str),
+        "pace_epochs": _unless_zero(to(f"{ours}.epochs", number_of)),
+        "max_seq_length": _unless_zero(to(f"{ours}.max_length", whole)),
+        "learning_rate": _unless_zero(to(f"{ours}.learning_rate", number_of)),
+        "warmup_steps": to(f"{ours}.warmup_steps", whole),
+    }
+    if not off(stage.get("pace_loss")):
+        table |= _ends(ours)
+        if not off(stage.get("pace_epochs_max")):
+            table["pace_epochs"] = _no_longer
+    reading.follow(table, stage, at)
 
 
 def _ends(ours: str) -> dict[str, Rule]:
@@ -102,6 +98,35 @@ def _ends(ours: str) -> dict[str, Rule]:
         "pace_loss": to(f"{ours}.target_loss", number_of),
         "pace_epochs_max": _unless_zero(to(f"{ours}.epochs", number_of)),
     }
+
+
+def _share_length(reading: Reading, places: list[Keys]) -> Mapping[str, Rule]:
+    """No stage is longer than model.max_length, which so becomes that of the longest. Stages
+    without a length have that of `treinamento`."""
+    ours = [f"multi_run.stages.{number}.max_length" for number in range(len(places))]
+    lengths = {place: reading.get(x) for place, x in zip(places, ours, strict=True)}
+    own = {place: length for place, length in lengths.items() if length is not None}
+    if not own:
+        return {}
+    longest = max(own, key=lambda place: own[place])
+    origin: Keys = (*longest, "max_seq_length")
+    if len(own) == len(places):
+        reading.put("model.max_length", own[longest], origin)
+        return {"max_seq_length": _said_by_stage}
+    at = ("treinamento", "max_seq_length")
+    value = reading.value(*at)
+    usual = 0 if blank(value) else reading.coerced(at, value, whole)
+    if not usual:
+        reading.put("model.max_length", own[longest], origin)
+        return {"max_seq_length": _as_the_longest}
+    for place, field in zip(places, ours, strict=True):
+        if place not in own:
+            reading.put(field, usual, at)
+    if usual >= own[longest]:
+        reading.put("model.max_length", usual, at)
+    else:
+        reading.put("model.max_length", own[longest], origin)
+    return {"max_seq_length": read_with_others}
 
 
 def stage_table() -> Table:
@@ -132,6 +157,11 @@ def _alias(reading: Reading, keys: Keys, value: Any) -> None:
 def _no_longer(reading: Reading, keys: Keys, value: Any) -> None:
     if not blank(value):
         reading.note(keys, "has no say, since the stage ends at pace_loss or pace_epochs_max")
+
+
+def _as_the_longest(reading: Reading, keys: Keys, value: Any) -> None:
+    if not blank(value):
+        reading.note(keys, "is 0: stages without a length take examples as long as the longest's")
 
 
 def _said_by_stage(reading: Reading, keys: Keys, value: Any) -> None:
