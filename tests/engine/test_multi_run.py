@@ -274,6 +274,8 @@ def test_stages_have_their_own_lengths_rates_and_targets(tmp_path: Path, demo: P
     assert ended.step == 9 + 10
     done = json.loads((training.folder.path / "run-02/done.json").read_text())
     assert done["early"] == "its loss is down to 50"
+    merging = [event.detail for event in training.of("stage") if event.stage == "merging"]
+    assert merging == ["run 1", "run 2, which ended early: its loss is down to 50"]
     # Without a merge, the second goes on with what the first left.
     assert training.of("merged")[0].merge == "none"
     assert training.digest("run-02/adapter/merged") == training.digest("run-02/adapter/fine-tuned")

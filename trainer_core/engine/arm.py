@@ -178,7 +178,8 @@ class Arm:
     def _conclude(self, number: int, loop: Loop) -> None:
         """What comes after a run's last step; done again as a whole where it was cut off."""
         part, control = self.folder.part(number), self._session.control
-        self._session.recorder.record(Stage(stage="merging", detail=f"run {number}"))
+        early = f", which ended early: {loop.early_end}" if loop.early_end else ""
+        self._session.recorder.record(Stage(stage="merging", detail=f"run {number}{early}"))
         self._outcome.save_to(part.fine_tuned)
         changes = self._put_merged(number)
         path = part.merged.relative_to(self._session.folder.path).as_posix()

@@ -12,7 +12,6 @@ from trainer_core.errors import UserError
 from trainer_core.planning.choices import Origin
 from trainer_core.planning.facts import DataFacts, ShardFacts
 
-# Merges and their starts are defined on A and B, and on a base that keeps all its weights.
 _FROM_THE_BASE = ("pissa", "olora")
 
 
@@ -42,9 +41,15 @@ def limits(config: RunConfig) -> Iterator[tuple[bool, str, str]]:
         "Set multi_run.merge: none, or training.method: lora.",
     )
     yield (
-        merges and (config.lora.dora or config.lora.init in _FROM_THE_BASE),
-        "a multi-run merges plain adapters, and lora.dora or lora.init asks for another kind",
+        merges and config.lora.dora,
+        "a multi-run merges plain adapters, and lora.dora asks for another kind",
         "Leave it out, or set multi_run.merge: none.",
+    )
+    yield (
+        wanted.several and config.lora.init in _FROM_THE_BASE,
+        f"lora.init: {config.lora.init} takes weights out of the base, and each run of a multi-run "
+        "begins with it whole",
+        "Set lora.init: default.",
     )
     yield (
         bool(wanted.compare) and wanted.several and config.training.method == "full",
