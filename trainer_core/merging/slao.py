@@ -27,7 +27,7 @@ def orthogonal(a: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         raise ValueError(f"a rank of {rank} is more than the {width} inputs of the layer")
     q, r = torch.linalg.qr(plain(a).T)
     signs = torch.where(r.diagonal() < 0, -1.0, 1.0)
-    return (q * signs).T.contiguous(), r * signs[:, None]
+    return q.mul_(signs).T.contiguous(), r.mul_(signs[:, None])
 
 
 def keep_function(b: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
@@ -43,4 +43,5 @@ def share_of(number: int) -> float:
 
 def moved(merged: torch.Tensor, fine_tuned: torch.Tensor, share: float) -> torch.Tensor:
     """B_merged + λ (B_fine_tuned - B_merged), any one shape."""
-    return torch.lerp(plain(merged), plain(fine_tuned), share)
+    own = merged.detach().to(device="cpu", dtype=torch.float32, copy=True)
+    return own.lerp_(plain(fine_tuned), share)
