@@ -45,6 +45,7 @@ def test_killed_in_the_third_run_it_ends_in_the_same_adapter(cli: Cli) -> None:
 
     undone = cli.run("multi-run", "--undo", str(broken)).stderr
     assert "the merge of run 3 is undone" in undone
+    assert "as it was after run 2" in undone
     assert digest(broken) == digest(broken, "run-02/adapter/merged/adapter_model.safetensors")
     assert digest(whole) == digest(broken, "run-03/adapter/merged/adapter_model.safetensors")
     assert events(broken)[-1]["type"] == "undone"

@@ -46,6 +46,7 @@ def test_merges_are_taken_back_one_after_the_other(folder: RunFolder) -> None:
     assert undo_last_merge(folder) == 2
     assert (shipped(folder), shipped(folder, "best")) == ("1 merged", "1 merged")
     assert (folder.part(3).merged / "weights").read_text() == "3 merged"
+    assert trained_places(folder)[0].loss == 0.9  # of those that are not undone
     events = [decode(line) for line in folder.events.read_bytes().splitlines()]
     assert [event.run for event in events if isinstance(event, Undone)] == [3, 2]
     with pytest.raises(UserError, match="only run 1 is merged"):

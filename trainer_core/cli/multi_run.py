@@ -27,8 +27,9 @@ from trainer_core.cli.options import (
 )
 from trainer_core.config.load import load_config
 from trainer_core.errors import UserError
-from trainer_core.runs.merges import undo_last_merge
+from trainer_core.runs.merges import merged_runs, undo_last_merge
 from trainer_core.runs.registry import find_run
+from trainer_core.runs.trained import trained_places
 
 
 def multi_run(
@@ -133,9 +134,10 @@ def multi_run(
 
 def _undo(reference: str) -> int:
     folder = find_run(reference).folder
-    number = undo_last_merge(folder)
+    number, now = undo_last_merge(folder), merged_runs(folder)[-1]
+    last = next(place.path for place in trained_places(folder) if place.name == "last")
     say(
-        f"the merge of run {number} is undone: {folder.adapter / 'last'} is as it was before; what "
-        f"run {number} trained stays in {folder.part(number).path}"
+        f"the merge of run {number} is undone: {last} is as it was after run {now}; what run "
+        f"{number} trained stays in {folder.part(number).path}"
     )
     return 0

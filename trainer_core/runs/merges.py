@@ -6,9 +6,7 @@ from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.multi_run_events import Undone
 from trainer_core.runs.recorder import Recorder
 from trainer_core.runs.status import take_lock
-from trainer_core.runs.trained import ADAPTER_CONFIG, general_loss
-
-_UNDONE = "undone"
+from trainer_core.runs.trained import ADAPTER_CONFIG, UNDONE, general_loss, stands
 
 
 def merged_runs(folder: RunFolder) -> list[int]:
@@ -16,9 +14,7 @@ def merged_runs(folder: RunFolder) -> list[int]:
     found = []
     for path in folder.path.glob("run-*"):
         number = path.name.removeprefix("run-")
-        part = RunFolder(path)
-        over = part.merged.is_dir() and part.done.is_file()
-        if number.isdigit() and over and not (path / _UNDONE).exists():
+        if number.isdigit() and stands(RunFolder(path)):
             found.append(int(number))
     return sorted(found)
 
@@ -61,7 +57,7 @@ def undo_last_merge(folder: RunFolder) -> int:
         ) from None
     try:
         last = runs[-1]
-        write_atomically(folder.part(last).path / _UNDONE, b"", durable=True)
+        write_atomically(folder.part(last).path / UNDONE, b"", durable=True)
         ship(folder)
         recorder = Recorder(folder, lambda _: None)
         try:

@@ -32,32 +32,41 @@ def merges(view: RunView, arm: str) -> bool:
 
 
 def summary_lines(view: RunView) -> list[str]:
-    """One line for each adapter of each arm, and a warning where one slice suffers; empty where
-    nothing was measured."""
-    lines = []
+    """A table with a line for each adapter of each arm, and how much the worst slice suffers; empty
+    where nothing was measured."""
+    table = [("", "loss", "guessed", "forgotten, nats", "backward transfer")]
     for arm in arms(view):
         last = last_scored(view, arm)
         assert last is not None  # noqa: S101 - that is what `arms` means
         states = ("merged", "fine_tuned") if merges(view, arm) else ("merged",)
         for state in states:
-            words = (
-                f"{arm_name(arm)}, {state.replace('_', '-')}" if len(states) > 1 else arm_name(arm)
-            )
-            lines.append(f"{words:<26} {_summary(last, state)}")
-        ratio = last.perplexity_ratio
-        if not arm and ratio is not None and ratio >= ALARM:
-            lines.append(f"! one slice is {ratio:.2f} times as surprising as just after its run")
+            kind = f", {state.replace('_', '-')}" if len(states) > 1 else ""
+            table.append((f"{arm_name(arm)}{kind}", *_summary(last, state)))
+    if len(table) == 1:
+        return []
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]
+    ours = last_scored(view)
+    if ours is not None and ours.perplexity_ratio is not None:
+        mark = "! " if ours.perplexity_ratio >= ALARM else ""
+        times = f"{ours.perplexity_ratio:.2f} times"
+        lines.append(f"{mark}the worst slice is {times} as surprising as just after its run")
     return lines
 
 
 def spread(found: Spread) -> str:
     """`0.120 (0.050 to 0.200)`."""
-    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+    # Adding zero lets no "-0.000" appear.
+    value, low, high = (round(x, 3) + 0.0 for x in (found.value, found.low, found.high))
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
-def _summary(last: Forgetting, state: str) -> str:
+def _summary(last: Forgetting, state: str) -> tuple[str, str, str, str]:
     loss, accuracy = last.summaries[state]["loss"], last.summaries[state]["accuracy"]
-    line = f"loss {loss.average.value:.3f}, {accuracy.average.value:.1%} guessed"
-    if loss.forgetting is not None and loss.backward is not None:
-        line += f", forgotten {spread(loss.forgetting)} nats, backward {spread(loss.backward)}"
-    return line
+    forgotten, backward = (
+        spread(found) if found is not None else "-" for found in (loss.forgetting, loss.backward)
+    )
+    return spread(loss.average), f"{accuracy.average.value:.1%}", forgotten, backward

@@ -10,8 +10,10 @@ from trainer_core.runs.folder import RunFolder
 
 # One of these makes a folder an adapter's or a whole model's.
 ADAPTER_CONFIG, MODEL_CONFIG = "adapter_config.json", "config.json"
+# Of one run of a multi-run: its merge was undone.
+UNDONE = "undone"
 _CHECKPOINT = re.compile(r"^step-(\d+)$")
-_PART = re.compile(r"^run-\d+$")
+_PART = re.compile(r"^run-(\d+)$")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ def trained_places(folder: RunFolder) -> list[TrainedPlace]:
         )
         if path is not None:
             loss = losses.get(step) if step else None
-            general = [x for part in parts if (x := general_loss(part)) is not None]
+            general = [
+                x for part in parts if stands(part) and (x := general_loss(part)) is not None
+            ]
             if name == "best" and general:
                 loss = min(general)
             places.append(TrainedPlace(name, path, step, loss))
@@ -58,6 +62,11 @@ def holds(folder: Path) -> bool:
     return (folder / ADAPTER_CONFIG).is_file() or (folder / MODEL_CONFIG).is_file()
 
 
+def stands(part: RunFolder) -> bool:
+    """Whether a run of a multi-run is over, and its merge was not undone."""
+    return part.merged.is_dir() and part.done.is_file() and not (part.path / UNDONE).exists()
+
+
 def general_loss(part: RunFolder) -> float | None:
     """The loss of the general slice after one run of a multi-run, merged; None where that was not
     measured, or the run is not over."""
@@ -69,8 +78,12 @@ def general_loss(part: RunFolder) -> float | None:
 
 def _parts(folder: RunFolder) -> list[RunFolder]:
     """The runs of a multi-run, from new to old."""
-    found = [path for path in folder.path.glob("run-*") if _PART.match(path.name)]
-    return [RunFolder(path) for path in sorted(found, reverse=True)]
+    found = {
+        int(match[1]): path
+        for path in folder.path.glob("run-*")
+        if (match := _PART.match(path.name))
+    }
+    return [RunFolder(found[number]) for number in sorted(found, reverse=True)]
 
 
 def _checkpoints(folder: RunFolder) -> dict[int, Path]:
