@@ -19,8 +19,9 @@ from trainer_core.config.data_section import SplitName
 from trainer_core.config.export_section import ExportRequest
 from trainer_core.config.load import LoadedConfig, load_config
 from trainer_core.errors import UserError
-from trainer_core.python.callbacks import OnEvent, one_callback
-from trainer_core.python.in_process import new_run_of, require_ready, succeeded, train_here
+from trainer_core.python.callbacks import OnEvent, each, one_callback
+from trainer_core.python.exporting import export_there
+from trainer_core.python.in_process import train_here
 from trainer_core.python.keywords import (
     MULTI_RUN_KEYWORDS,
     fields_of,
@@ -42,7 +43,7 @@ from trainer_core.python.results import (
     RunResult,
     TrainResult,
 )
-from trainer_core.python.resuming import run_to_go_on
+from trainer_core.python.starting import earlier_one, new_one
 from trainer_core.python.subject import (
     NO_DATA,
     begun_with,
@@ -52,12 +53,11 @@ from trainer_core.python.subject import (
     settings_to_go_on,
     trained_in,
 )
-from trainer_core.runs.events import Event, Exported, Finished
+from trainer_core.runs.events import Finished
 from trainer_core.runs.folder import RunFolder, run_name
 from trainer_core.runs.merges import undo_last_merge
 from trainer_core.runs.trained import holds, trained_places
-from trainer_core.worker.following import wait_for_end
-from trainer_core.worker.launching import launch_export, source_folder
+from trainer_core.worker.launching import source_folder
 
 __all__ = [
     "EvalResult",
@@ -128,10 +128,8 @@ class Trainer:
         if holds(folder):
             trainer._weights, begun = folder, settings_of_folder(folder)
         else:
-            trainer._run, begun = (
-                RunFolder(folder),
-                settings_to_go_on(RunFolder(folder), checkpoint),
-            )
+            trainer._run = RunFolder(folder)
+            begun = settings_to_go_on(trainer._run, checkpoint)
         trainer._settings = together(begun, settings_of(keywords), fields_of(overrides))
         return trainer
 
@@ -164,17 +162,7 @@ class Trainer:
         given = settings_of({"data": data, "steps": steps, "samples": samples, **keywords})
         settings = together(given, fields_of(overrides))
         ended, folder = self._train(settings, output, resume_from, on_event, callback)
-        self.result = TrainResult(
-            outcome=ended.outcome,
-            steps=ended.step,
-            folder=folder.path,
-            adapter=Path(ended.saved),
-            first_loss=ended.summary.get("first_loss"),
-            last_loss=ended.summary.get("last_loss"),
-            best_eval_loss=ended.summary.get("best_eval_loss"),
-            seconds=ended.elapsed,
-            message=ended.message,
-        )
+        self.result = TrainResult.of(folder, ended)
         return self.result
 
     def multi_run(
@@ -348,21 +336,9 @@ class Trainer:
             "name": run_name(model_name) if model_name else None,
             "ollama": (model_name or source.name) if register_ollama else None,
         }
-        request = ExportRequest.of(given)
-        place = Path(output) if output is not None else None
-        told = one_callback(None, on_event)
-        folder = launch_export(request, place, force=force)
-        made: list[Exported] = []
-
-        def tell(event: Event) -> None:
-            if isinstance(event, Exported):
-                made.append(event)
-            shown.see(event)
-            told(event)
-
+        request, told = ExportRequest.of(given), one_callback(None, on_event)
         with ShownProgress(self._progress) as shown:
-            ended = succeeded(wait_for_end(folder, tell))
-        return ExportResult(folder.path, made, ended.commands)
+            return export_there(request, output, each(shown.see, told), force=force)
 
     # --- behind it -------------------------------------------------------------------------------
 
@@ -377,34 +353,20 @@ class Trainer:
         several_runs: bool = False,
     ) -> tuple[Finished, RunFolder]:
         told = one_callback(callback, on_event)
-        if resume_from is not None:
-            if output is not None:
-                raise UserError("a run is gone on with where it is", hint="Leave output out.")
-            wanted = together(self._settings, settings)
-            entry, loaded = run_to_go_on(resume_from, self._config, wanted)
-            run_id, folder = entry.id, entry.folder
-        else:
-            loaded = self._load_config(settings)
-            require_ready(loaded)
-        if several_runs and not loaded.config.multi_run.several:
-            raise UserError(
-                "there is only one run", hint="Say how many with runs, or name several datasets."
-            )
-        self._loaded.let_go()
         if resume_from is None:
-            run_id, folder = new_run_of(loaded, output)
-
-        def tell(event: Event) -> None:
-            shown.see(event)
-            told(event)
-
+            run = new_one(self._load_config(settings), output, several=several_runs)
+        elif output is None:
+            wanted = together(self._settings, settings)
+            run = earlier_one(resume_from, self._config, wanted, several=several_runs)
+        else:
+            raise UserError("a run is gone on with where it is", hint="Leave output out.")
+        self._loaded.let_go()
         try:
             with ShownProgress(self._progress) as shown:
-                ended = train_here(run_id, folder, loaded.config, tell)
+                return train_here(run, each(shown.see, told)), run.folder
         finally:
-            if trained_places(folder):
-                self._run, self._weights = folder, None
-        return ended, folder
+            if trained_places(run.folder):
+                self._run, self._weights = run.folder, None
 
     def _load_config(self, settings: Mapping[str, Any]) -> LoadedConfig:
         return load_config(self._config, values=together(self._settings, settings))

@@ -27,6 +27,16 @@ def one_callback(callback: OnEvent | None, on_event: OnEvent | None) -> OnEvent:
     return _guarded(given)
 
 
+def each(*calls: OnEvent) -> OnEvent:
+    """One that calls all of them."""
+
+    def call(event: Event) -> None:
+        for one in calls:
+            one(event)
+
+    return call
+
+
 def _guarded(call: OnEvent) -> OnEvent:
     failed = False
 

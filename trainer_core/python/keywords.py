@@ -62,6 +62,9 @@ _OF_RUNS = {
 }
 
 
+_LENGTHS = frozenset({"training.steps", "training.epochs"})
+
+
 def _fields() -> Iterator[tuple[str, str]]:
     for section in _SECTIONS:
         model: Any = RunConfig.model_fields[section].annotation
@@ -115,9 +118,13 @@ def fields_of(overrides: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def together(*settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings one after the other: later ones win over earlier ones, and over what lies in them
-    (`data.train` over `data.train.path`)."""
+    (`data.train` over `data.train.path`). Steps take the place of epochs, and the other way round.
+    """
     found: dict[str, Any] = {}
     for layer in settings:
+        if len(_LENGTHS & layer.keys()) == 1:
+            for length in _LENGTHS:
+                found.pop(length, None)
         for name, value in layer.items():
             for inner in [other for other in found if other.startswith(f"{name}.")]:
                 del found[inner]

@@ -35,7 +35,7 @@ def multi_run_result(folder: RunFolder, ended: Finished) -> MultiRunResult:
         outcome=ended.outcome,
         steps=ended.step,
         folder=folder.path,
-        adapter=Path(ended.saved),
+        adapter=Path(ended.saved) if ended.saved else folder.adapter / "last",
         runs=tuple(runs),
         forgetting=_forgetting(known),
         seconds=ended.elapsed,

@@ -101,15 +101,15 @@ class ShownProgress:
 
 
 def stage_words(view: RunView) -> str:
-    """`training, run 2 of 5`."""
+    """`training, run 2 of 5`; of a baseline `training, joint run 1 of 1`."""
     if view.outcome is not None:
         ended = view.outcome
         return "failed" if isinstance(ended, Failed) else ended.outcome
     run = view.run
     if run is None:
         return view.stage or "starting"
-    arm = f" of {run.arm}" if run.arm else ""
-    return f"{view.stage}, run {run.run} of {run.of}{arm}"
+    arm = f"{run.arm} " if run.arm else ""
+    return f"{view.stage}, {arm}run {run.run} of {run.of}"
 
 
 def count_words(view: RunView) -> str:

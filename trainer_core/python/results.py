@@ -8,7 +8,8 @@ from typing import Any
 from trainer_core.planning.draft import Draft
 from trainer_core.planning.multi_run import PlannedRun
 from trainer_core.planning.report import plan_lines
-from trainer_core.runs.events import Exported
+from trainer_core.runs.events import Exported, Finished
+from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.multi_run_events import Score, Summary
 from trainer_core.text import duration, one_line, size
 
@@ -20,7 +21,8 @@ SHOWN = 60
 class TrainResult:
     """How a training ended: `outcome` is finished or stopped, `steps` how many optimizer steps it
     has, those before it was gone on with included. `folder` is the run folder, `adapter` what was
-    trained (of a full fine-tuning the whole model), `message` why it ended early, if it did."""
+    trained (of a full fine-tuning the whole model; not there where it was stopped before its first
+    step), `message` why it ended early, if it did."""
 
     outcome: str
     steps: int
@@ -31,6 +33,21 @@ class TrainResult:
     best_eval_loss: float | None
     seconds: float
     message: str = ""
+
+    @classmethod
+    def of(cls, folder: RunFolder, ended: Finished) -> "TrainResult":
+        """Of the run in `folder`, which ended so."""
+        return cls(
+            outcome=ended.outcome,
+            steps=ended.step,
+            folder=folder.path,
+            adapter=Path(ended.saved) if ended.saved else folder.adapter / "last",
+            first_loss=ended.summary.get("first_loss"),
+            last_loss=ended.summary.get("last_loss"),
+            best_eval_loss=ended.summary.get("best_eval_loss"),
+            seconds=ended.elapsed,
+            message=ended.message,
+        )
 
     def __repr__(self) -> str:
         best = "" if self.best_eval_loss is None else f", validation {self.best_eval_loss:.4f}"

@@ -35,13 +35,7 @@ class Subject:
         return self.weights is not None and not (self.weights / ADAPTER_CONFIG).is_file()
 
     def base(self) -> "Subject":
-        """The base alone. Raises UserError where nobody knows it any more."""
-        known = self.config.model.base
-        if self.whole and self.weights is not None and Path(known) == self.weights:
-            raise UserError(
-                f"{self.weights} is a whole model, and what it was made from is not known",
-                hint="Make a Trainer for the base model.",
-            )
+        """The base alone."""
         return Subject(self.config, self.loading, None)
 
 

@@ -43,8 +43,7 @@ class Recorder:
             trouble = ""
             try:
                 while self._unwritten:
-                    trouble = self._write(self._unwritten[0]) or trouble
-                    self._unwritten.popleft()
+                    trouble = self._write_first() or trouble
             except OSError as error:
                 trouble = f"events cannot be written: {error.strerror}"
             self._say(trouble)
@@ -59,11 +58,14 @@ class Recorder:
             self._file.close()
             self._metrics.close()
 
-    def _write(self, event: Event) -> str:
-        """Raises OSError if the event cannot be written; returns what else went wrong."""
+    def _write_first(self) -> str:
+        """Write and pass on what waits longest. Raises OSError if it cannot be written; returns
+        what else went wrong."""
+        event = self._unwritten[0]
         event.n = self.last + 1
         self._file.append(encode(event))
         self.last += 1
+        self._unwritten.popleft()  # written: an interrupt from here on must not repeat it
         if isinstance(event, Metrics):
             self.step = event.step
         elif isinstance(event, Stage):
