@@ -265,8 +265,11 @@ def test_stages_have_their_own_lengths_rates_and_targets(tmp_path: Path, demo: P
            "multi_run.stages": stages,
            "data.train": [str(tmp_path / "more.jsonl"), str(tmp_path / "rows.jsonl")]},
     )  # fmt: skip
+    with pytest.raises(Killed):  # where the target is reached, and nothing merged yet
+        training.go(lambda e: e.type == "stage" and e.stage == "merging" and "2" in e.detail)
     ended = training.go()
-    assert [(r.name, r.steps) for r in training.of("run")] == [("warm", 9), ("until", 40)]
+    runs = [("warm", 9), ("until", 40), ("until", 40)]
+    assert [(r.name, r.steps) for r in training.of("run")] == runs
     rates = [event.values["learning_rate"] for event in training.of("metrics")]
     assert max(rates[:9]) == pytest.approx(1e-4)
     assert max(rates[9:]) > 1e-4
@@ -275,7 +278,7 @@ def test_stages_have_their_own_lengths_rates_and_targets(tmp_path: Path, demo: P
     done = json.loads((training.folder.path / "run-02/done.json").read_text())
     assert done["early"] == "its loss is down to 50"
     merging = [event.detail for event in training.of("stage") if event.stage == "merging"]
-    assert merging == ["run 1", "run 2, which ended early: its loss is down to 50"]
+    assert merging == ["run 1", *["run 2, which ended early: its loss is down to 50"] * 2]
     # Without a merge, the second goes on with what the first left.
     assert training.of("merged")[0].merge == "none"
     assert training.digest("run-02/adapter/merged") == training.digest("run-02/adapter/fine-tuned")

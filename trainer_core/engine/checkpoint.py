@@ -155,8 +155,8 @@ class Position:
     # For early stopping: the loss to be beaten, and how many validations have not.
     gained_loss: float | None = None
     without_gain: int = 0
-    # Nothing is left to train: a resume would only do one step too many.
-    over: bool = False
+    # Why the run ended before its last step, if it did.
+    early: str = ""
 
 
 def write_position(folder: Path, position: Position) -> None:

@@ -92,9 +92,10 @@ class Loop(SFTTrainer):  # type: ignore[misc]
     def run(self, checkpoint: Path | None) -> None:
         """Train, or go on from a checkpoint; one from which nothing is left only gives back what it
         holds."""
-        if checkpoint is None or not checkpoints.read_position(checkpoint).over:
+        if checkpoint is None or not self._is_over(checkpoint):
             self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
             return
+        # TRL would train one step too many.
         self._load_from_checkpoint(str(checkpoint))
         self.state = TrainerState.load_from_json(str(checkpoint / checkpoints.TRAINER_STATE))
 
@@ -112,6 +113,10 @@ class Loop(SFTTrainer):  # type: ignore[misc]
     def complete(self) -> bool:
         """Whether it came to its last step, or to an early end."""
         return bool(self.early_end) or self.state.global_step >= self.args.max_steps
+
+    def _is_over(self, checkpoint: Path) -> bool:
+        ended = bool(checkpoints.read_position(checkpoint).early)
+        return ended or checkpoints.step_of(checkpoint) >= self.args.max_steps
 
     # --- what it reads ---------------------------------------------------------------------------
 
@@ -286,7 +291,7 @@ class Loop(SFTTrainer):  # type: ignore[misc]
             best_loss=self.best_loss,
             gained_loss=self._gained_loss,
             without_gain=self._without_gain,
-            over=self.complete,
+            early=self.early_end,
         )
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
@@ -297,8 +302,7 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         self.best_step, self.best_loss = position.best_step, position.best_loss
         self._gained_loss, self._without_gain = position.gained_loss, position.without_gain
         self._saved_step = checkpoints.step_of(folder)
-        if position.over and self._saved_step < self.args.max_steps:
-            self.early_end = "it had ended early"
+        self.early_end = position.early
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is not None:
