@@ -25,6 +25,7 @@ from trainer_core.python.in_process import train_here
 from trainer_core.python.keywords import (
     MULTI_RUN_KEYWORDS,
     fields_of,
+    require_named,
     runs_of,
     settings_of,
     together,
@@ -369,7 +370,10 @@ class Trainer:
                 self._run, self._weights = run.folder, None
 
     def _load_config(self, settings: Mapping[str, Any]) -> LoadedConfig:
-        return load_config(self._config, values=together(self._settings, settings))
+        values = together(self._settings, settings)
+        if self._config is None:
+            require_named(values)
+        return load_config(self._config, values=values)
 
     def _settled(self) -> LoadedConfig:
         """The config where no data is needed."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from trainer_core.errors import BackpropError, UserError
+from trainer_core.python.quiet import no_other_bars
 from trainer_core.python.starting import StartedRun
 from trainer_core.runs.control import Control
 from trainer_core.runs.events import Event, Failed, Finished
@@ -47,7 +48,8 @@ def train_here(run: StartedRun, on_event: Callable[[Event], None]) -> Finished:
         recorder = Recorder(folder, pass_on)
         try:
             work = partial(train_and_export, own_process=False)
-            return succeeded(perform(folder, recorder, control, work))
+            with no_other_bars():
+                return succeeded(perform(folder, recorder, control, work))
         finally:
             keeper.write()
             recorder.close()

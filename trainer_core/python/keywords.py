@@ -62,6 +62,10 @@ _OF_RUNS = {
 }
 
 
+_NEEDED = (
+    ("model.base", "no model is named", 'For example: Trainer("owner/name").'),
+    ("data.train", "no data is named", 'For example: train("rows.jsonl").'),
+)
 _LENGTHS = frozenset({"training.steps", "training.epochs"})
 
 
@@ -109,6 +113,15 @@ def runs_of(settings: dict[str, Any]) -> dict[str, Any]:
     if isinstance(data, list) and len(data) > 1 and not counted:
         return {**settings, "multi_run.by_source": True}
     return settings
+
+
+def require_named(settings: Mapping[str, Any]) -> None:
+    """Raises UserError where neither a preset nor a setting says what is trained on what."""
+    if "preset" in settings:
+        return
+    for name, message, hint in _NEEDED:
+        if not any(given == name or given.startswith(f"{name}.") for given in settings):
+            raise UserError(message, hint=hint)
 
 
 def fields_of(overrides: Mapping[str, Any] | None) -> dict[str, Any]:

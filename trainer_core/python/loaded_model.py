@@ -11,6 +11,7 @@ from trainer_core.config.data_section import SPLITS, DataSection, SplitName, Spl
 from trainer_core.config.paths import make_paths_absolute
 from trainer_core.config.schema import RunConfig
 from trainer_core.errors import UserError
+from trainer_core.python.quiet import no_other_bars
 from trainer_core.python.results import EvalResult, Prediction
 from trainer_core.python.subject import Subject
 from trainer_core.text import one_of
@@ -86,7 +87,8 @@ class LoadedModel:
             _import_first(subject.loading)
             from trainer_core.engine.usable import load_usable
 
-            self._model, self._key = load_usable(subject.loading, subject.weights), key
+            with no_other_bars():
+                self._model, self._key = load_usable(subject.loading, subject.weights), key
         return self._model
 
 
