@@ -73,6 +73,7 @@ def test_stages_have_settings_of_their_own() -> None:
         (["multi_run.runs=2", "training.method=full"], "a multi-run merges adapters"),
         (["multi_run.runs=2", "lora.dora=true"], "merges plain adapters"),
         (["multi_run.runs=2", "multi_run.merge=none", "lora.init=pissa"], "takes weights out of"),
+        (["multi_run.runs=2", "lora.rank=600"], "q_proj takes 512 values"),
         (["multi_run.by_source=true"], "data.train has one"),
         (["multi_run.by_source=true", "multi_run.runs=3", "data.train=[x, y]"], "2 sources"),
         (["multi_run.stages=[{sources: [2]}]"], "stage 1 trains on source 2"),

@@ -10,7 +10,7 @@ from trainer_core.config.multi_run_section import StageSection
 from trainer_core.config.schema import RunConfig
 from trainer_core.errors import UserError
 from trainer_core.planning.choices import Origin
-from trainer_core.planning.facts import DataFacts, ShardFacts
+from trainer_core.planning.facts import DataFacts, ModelFacts, ShardFacts
 
 _FROM_THE_BASE = ("pissa", "olora")
 
@@ -200,6 +200,21 @@ def _warmup(
     if origins["training.warmup_steps"].origin == "auto":
         return min(math.ceil(steps * 0.05), 100)
     return int(config.training.warmup_steps)
+
+
+def require_narrow(config: RunConfig, model: ModelFacts) -> None:
+    """Raises UserError where a start is to be orthonormal and a layer is narrower than the rank."""
+    lora, merge = config.lora, config.multi_run.merge
+    qr = config.multi_run.several and merge.startswith("slao") and merge != "slao-without-qr"
+    if not qr or model.shape is None or lora.rank == "auto":
+        return
+    for name, (inside, _, _) in model.shape.modules().items():
+        if inside < lora.rank and (lora.targets == "all-linear" or name in lora.targets):
+            raise UserError(
+                f"lora.rank is {lora.rank}, and {name} takes {inside} values: {merge} needs a rank "
+                "that is no more",
+                hint="Lower lora.rank, or set multi_run.merge: slao-without-qr.",
+            )
 
 
 def require_general(config: RunConfig, data: DataFacts) -> None:

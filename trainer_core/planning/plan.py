@@ -24,6 +24,7 @@ from trainer_core.planning.multi_run import (
     of_one_run,
     planned_runs,
     require_general,
+    require_narrow,
     run_steps,
     shards_of,
     whole_steps,
@@ -113,6 +114,7 @@ def _plan(
     _adapter(choices, model, data, adapter)
     passes = _passes(choices, data)
     shards = _shards(choices, data)
+    require_narrow(choices.config, model)
     _batch(choices, machine, model, of_one_run(data, shards), passes, correction)
     if shards:
         steps = _steps_of_runs(choices, shards, passes)
