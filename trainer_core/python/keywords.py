@@ -211,10 +211,10 @@ _MEANINGS: dict[str, Callable[[Any], Any]] = {
 
 def _unknown(keyword: str, known: Mapping[str, str]) -> UserError:
     near = difflib.get_close_matches(keyword, known, n=1, cutoff=0.6)
-    if near:
-        hint = f"Did you mean {near[0]}?"
-    elif keyword in _OF_RUNS:
+    if keyword in _OF_RUNS:
         hint = f"multi_run() takes it; or set {_OF_RUNS[keyword]} in overrides."
+    elif near:
+        hint = f"Did you mean {near[0]}?"
     else:
         hint = "docs/python.md lists those that there are; any field can be set in overrides."
     return UserError(f"unknown keyword {keyword!r}", hint=hint)

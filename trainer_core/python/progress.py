@@ -62,7 +62,8 @@ class ShownProgress:
             return
         self._view.apply(event)
         if isinstance(event, Notice):
-            self._say(f"warning: {event.message.rstrip('.')}. {event.hint}".strip())
+            message = one_line(event.message).rstrip(".")
+            self._say(f"warning: {message}. {one_line(event.hint)}".strip())
         elif self._live is None:
             self._print_if_due(event)
 
@@ -80,9 +81,9 @@ class ShownProgress:
 
     def _say(self, text: str) -> None:
         if self._live is not None:
-            self._live.console.print(Text(one_line(text)))
+            self._live.console.print(Text(text))
         else:  # through whatever the caller has made of stdout
-            print(one_line(text), file=sys.stdout, flush=True)
+            print(text, file=sys.stdout, flush=True)
 
     def _line(self) -> Table:
         view = self._view
