@@ -19,7 +19,7 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from trainer_core.runs.folder import RunFolder
-from tui.plain import AsciiFilter, shows_unicode
+from tui.plain import AsciiFilter, StyledFilter, shows_unicode
 from tui.screens.later import LaterScreen
 from tui.screens.runs import RunsScreen
 from tui.themes import DEFAULT, chosen_theme, load_themes, remember_theme
@@ -115,7 +115,9 @@ class BackpropApp(App[None]):
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """What changes a line on its way to the terminal."""
-        return [*super().get_line_filters(), *([self._ascii] if self._ascii.enabled else [])]
+        theirs = super().get_line_filters()
+        first = [StyledFilter()] if theirs else []
+        return [*first, *theirs, *([self._ascii] if self._ascii.enabled else [])]
 
     def on_mount(self) -> None:
         self._load_themes()

@@ -1,4 +1,5 @@
-"""Terminals that show ASCII only: what is drawn is put into ASCII on its way out, in one place."""
+"""Terminals that show ASCII only: what is drawn is put into ASCII on its way out, in one place. And
+what those who take the colours out need."""
 
 import os
 import unicodedata
@@ -7,6 +8,7 @@ from functools import lru_cache
 
 from rich.cells import cell_len
 from rich.segment import Segment
+from rich.style import Style
 from textual.color import Color
 from textual.filter import LineFilter
 
@@ -34,6 +36,16 @@ class AsciiFilter(LineFilter):
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:  # noqa: ARG002
         """The segments in ASCII."""
         return [Segment(in_ascii(text), style, control) for text, style, control in segments]
+
+
+class StyledFilter(LineFilter):
+    """Gives every segment a style. A plot that has nothing to draw yet leaves some without, and the
+    filter that takes the colours out fails there."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:  # noqa: ARG002
+        """The same segments."""
+        plain = Style.null()
+        return [Segment(text, style or plain, control) for text, style, control in segments]
 
 
 @lru_cache(maxsize=4096)
