@@ -56,11 +56,15 @@ class WrittenRun:
         self.show("running")
         self.say(Stage(stage="starting"), Stage(stage="training"))
 
+    def let_go(self) -> None:
+        """Be no longer alive."""
+        if self._lock is not None:
+            self._lock.release()
+
     def close(self) -> None:
         """Let go of everything."""
         self._recorder.close()
-        if self._lock is not None:
-            self._lock.release()
+        self.let_go()
 
 
 def metrics(step: int, loss: float | None) -> Metrics:

@@ -46,9 +46,17 @@ class Curve:
         if self._count and step <= self._points[self._count - 1, 0]:
             self._count = int(np.searchsorted(self.steps, step))
         if self._count == len(self._points):
-            self._points = np.concatenate([self._points, np.empty_like(self._points)])
+            room = np.empty((max(256, self._count), 2), dtype=np.float64)
+            self._points = np.concatenate([self._points, room])
         self._points[self._count] = (step, value)
         self._count += 1
+
+    def after(self, step: float) -> "Curve":
+        """The points after `step`, their steps counted from there."""
+        points = self._points[int(np.searchsorted(self.steps, step, side="right")) : self._count]
+        curve = Curve()
+        curve._points, curve._count = points - (step, 0.0), len(points)
+        return curve
 
     def thinned(self, points: int) -> tuple[Floats, Floats]:
         """At most about `points` of the finite points, keeping each bucket's lowest and highest."""

@@ -7,7 +7,6 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container, Vertical
-from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from trainer_core.runs.control import CommandName
@@ -19,6 +18,8 @@ from trainer_core.runs.view import RunView, memory_words
 from trainer_core.text import clean, duration, one_line
 from trainer_core.worker.client import RunClient
 from tui.screens.dialog import Dialog
+from tui.screens.train_runs import FORGETTING, TrainRuns
+from tui.widgets.forgetting_view import ForgettingView
 from tui.widgets.gauges import Gauges
 from tui.widgets.log_pane import LogPane
 from tui.widgets.loss_plot import LossPlot
@@ -34,7 +35,7 @@ FOLD_SECONDS = 0.03
 PLOT_SECONDS = 1.0
 
 
-class TrainScreen(Screen[None]):
+class TrainScreen(TrainRuns):
     """The run that is open, if any; else the run that goes on."""
 
     AUTO_FOCUS = ""  # the keys of this screen first; tab goes into the plot and the log
@@ -44,14 +45,13 @@ class TrainScreen(Screen[None]):
         Binding("e", "ask('evaluate')", "Eval", tooltip="Validate after this step"),
         Binding("x", "stop", "Stop", tooltip="Save and end the run"),
         Binding("s", "samples", "Answers", tooltip="The sample answers, or the log"),
+        *FORGETTING,
         Binding("l", "log_scale", "Log scale", show=False, tooltip="Loss on a log scale, or not"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder: RunFolder | None = None
         self._client: RunClient | None = None
-        self._view = RunView()
         self._painted = self._plotted = 0.0
         self._head = self._spark = ""
         self._told_end = False
@@ -71,6 +71,7 @@ class TrainScreen(Screen[None]):
         with Vertical(id="lower"):
             yield LogPane()
             yield SamplesPane()
+        yield ForgettingView()
         yield Footer()
 
     def on_mount(self) -> None:
@@ -80,7 +81,7 @@ class TrainScreen(Screen[None]):
         wanted = getattr(self.app, "followed", None) or _living_run()
         if wanted is not None and (self._folder is None or wanted.path != self._folder.path):
             self._watch(wanted)
-        self._paint()
+        self.paint()
 
     def on_unmount(self) -> None:
         if self._client is not None:
@@ -95,6 +96,7 @@ class TrainScreen(Screen[None]):
         self._client = RunClient(folder, "dashboard")
         self.query_one(LogPane).forget()
         self.query_one("#lower").remove_class("-samples")
+        self.show_forgetting(False)
 
     def _tick(self) -> None:
         """Take in what came, for a bounded time, and paint."""
@@ -106,9 +108,10 @@ class TrainScreen(Screen[None]):
             self._view.apply(event)
             changed = True
         if self.is_current and (changed or now - self._painted >= PLOT_SECONDS):
-            self._paint()
+            self.paint()
 
-    def _paint(self) -> None:
+    def paint(self, *, plot: bool = False) -> None:
+        """Show what is known of the run; with `plot`, its curves at once."""
         view, self._painted = self._view, time.monotonic()
         self._show_head()
         self.set_class(self._folder is None, "-no-run")
@@ -117,11 +120,12 @@ class TrainScreen(Screen[None]):
         self.query_one(RunNumbers).show(view)
         self.query_one(LogPane).show(view)
         self._show_end()
-        if time.monotonic() - self._plotted < PLOT_SECONDS:
+        self.show_runs()
+        if time.monotonic() - self._plotted < PLOT_SECONDS and not plot:
             return
         self._plotted = time.monotonic()
         loss = view.curve("loss")
-        self.query_one(LossPlot).show(loss, view.curve("eval_loss"))
+        self.query_one(LossPlot).show(view)
         width = max(8, self.size.width // 2)
         line = mini_curve(loss.values[-40 * width :].tolist(), width)
         if line != self._spark:
@@ -141,7 +145,7 @@ class TrainScreen(Screen[None]):
             name = status.run if status is not None else self._folder.path.name
             head.append(f"{one_line(name)}  ", "bold")
             head.append_text(state_text(self._state()))
-            if self._foreign():
+            if self.foreign():
                 head.append("  on another host: read-only")
             if self._view.trouble:
                 head.append(f"  ! {one_line(self._view.trouble)}", "red")
@@ -168,7 +172,8 @@ class TrainScreen(Screen[None]):
             return "paused"
         return "stopping" if self._view.stage == "stopping" else "running"
 
-    def _foreign(self) -> bool:
+    def foreign(self) -> bool:
+        """Whether the run is on another host."""
         return self._status is not None and self._status.host not in {"", platform.node()}
 
     def _show_end(self) -> None:
@@ -236,7 +241,7 @@ class TrainScreen(Screen[None]):
     def _why_not(self) -> str:
         if self._folder is None:
             return "No run is open"
-        if self._foreign():
+        if self.foreign():
             return "The run is on another host; only there can it be steered"
         state = self._state()
         return f"The run has ended ({state})" if state in {*ENDED, "died"} else ""

@@ -5,10 +5,12 @@ import time
 from rich.text import Text
 from textual.widgets import Static
 
+from trainer_core.runs.multi_run_events import RunStart
 from trainer_core.runs.view import RunView
 from trainer_core.text import duration, one_line
 
 _WITH_CLOCK = {"starting", "importing", "downloading", "loading", "planning", "answering", "saving"}
+MOST_OF_NAME = 32
 
 
 class RunNumbers(Static):
@@ -21,6 +23,8 @@ class RunNumbers(Static):
     def show(self, view: RunView) -> None:
         """Paint the numbers of a run."""
         lines = [stage_line(view), step_line(view, self.size.width), loss_line(view)]
+        if view.run is not None:
+            lines.insert(1, run_line(view.run, view.step))
         text = Text("\n").join(lines)
         if text.plain != self._said:
             self._said = text.plain
@@ -33,7 +37,8 @@ def stage_line(view: RunView) -> Text:
     if view.outcome is not None:
         return line.append("ended", "bold")
     line.append(one_line(view.stage, limit=20) or "waiting for the worker", "bold")
-    if view.stage_detail:
+    # The detail of a training in several runs is which of them it is: that is said below.
+    if view.stage_detail and not (view.run is not None and view.stage == "training"):
         line.append(f"  {one_line(view.stage_detail, limit=60)}")
     if view.stage in _WITH_CLOCK:
         line.append(f"  {duration(time.time() - view.stage_since)}", "dim")
@@ -43,6 +48,18 @@ def stage_line(view: RunView) -> Text:
         rate = f", {progress.rate:,.0f} a second" if progress.rate else ""
         line.append(f"  {progress.done:,}{total} {one_line(progress.unit, limit=20)}{rate}")
     return line
+
+
+def run_line(run: RunStart, step: int) -> Text:
+    """`run 2 of 5 · shard 2 · step 30 of 100`, of the run that goes on, or was the last."""
+    done = min(max(0, step - run.first_step), run.steps)
+    where = f"run {run.run} of {run.of}"
+    parts = [
+        f"{one_line(run.arm)}, {where}" if run.arm else where,
+        one_line(run.name, limit=MOST_OF_NAME),
+        f"step {done:,} of {run.steps:,}",
+    ]
+    return Text(" · ".join(parts), no_wrap=True, overflow="ellipsis")
 
 
 def step_line(view: RunView, width: int) -> Text:
