@@ -30,11 +30,13 @@ def drift_lines(view: RunView, arm: str, width: int) -> list[Text]:
     merge = last_merge(view, arm)
     if merge is None:
         return []
-    words = f"last merge: run {merge.run} ({one_line(merge.merge, limit=24)})"
+    plain = merge.merge == "none"
+    how = "not merged" if plain else one_line(merge.merge, limit=24)
+    words = f"last {'one' if plain else 'merge'}: run {merge.run} ({how})"
     drift = {one_line(name, limit=8): value for name, value in merge.drift.items()}
     drift = {name: value for name, value in drift.items() if math.isfinite(value)}
     if not drift:
-        return wrapped(Text(f"{words}, which no merge was before"), width)
+        return wrapped(Text(words if plain else f"{words}, which no merge was before"), width)
     most = max(drift, key=lambda name: drift[name])
     title = Text(f"{words}; change of each layer, at most {_percent(drift[most])} ({_layer(most)})")
     if len(drift) * _NUMBERED <= width - _LABEL:
