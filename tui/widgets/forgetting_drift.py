@@ -32,7 +32,7 @@ def drift_lines(view: RunView, arm: str, width: int) -> list[Text]:
         return []
     plain = merge.merge == "none"
     how = "not merged" if plain else one_line(merge.merge, limit=24)
-    words = f"last {'one' if plain else 'merge'}: run {merge.run} ({how})"
+    words = f"{'after' if plain else 'last merge:'} run {merge.run} ({how})"
     drift = {one_line(name, limit=8): value for name, value in merge.drift.items()}
     drift = {name: value for name, value in drift.items() if math.isfinite(value)}
     if not drift:
