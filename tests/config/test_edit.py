@@ -350,7 +350,7 @@ def own_lines(text: str) -> set[str]:
     return comments_of("\n".join(lines))
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
 @given(written(), st.data())
 def test_any_value_of_any_config_is_set_and_no_comment_is_lost(text: str, data: st.DataObject):
     places = all_keys(read(text))
@@ -370,7 +370,7 @@ def test_any_value_of_any_config_is_set_and_no_comment_is_lost(text: str, data: 
     assert set_value(after, keys, value) == after
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
 @given(written(), st.data())
 def test_any_value_of_any_config_is_removed(text: str, data: st.DataObject):
     keys = data.draw(st.sampled_from(all_keys(read(text))))

@@ -9,7 +9,7 @@ from tests.merging.adapters import PLACE, RANKS, SAVED_WHOLE, SEEDS, SHAPES, ada
 from trainer_core.merging.drift import by_layer, drift
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=SEEDS, rank=RANKS, scale=st.sampled_from([1.0, 0.25, 4.0]), half=st.booleans())
 def test_drift_is_that_of_the_whole_matrices(
     seed: int, rank: int, scale: float, half: bool
@@ -24,7 +24,7 @@ def test_drift_is_that_of_the_whole_matrices(
         assert size == pytest.approx(scale * float(old.norm()), rel=1e-9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=SEEDS, rank=RANKS)
 def test_little_is_told_from_nothing(seed: int, rank: int) -> None:
     before = adapter(seed, rank)

@@ -20,7 +20,7 @@ NUMBER = 3
 
 
 @pytest.mark.parametrize("name", ["slao", "slao-from-merged", "slao-random", "slao-keep-function"])
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=SEEDS, rank=RANKS)
 def test_a_qr_of_other_signs_gives_the_same_start(name: MergeName, seed: int, rank: int) -> None:
     fine_tuned, merged = adapter(seed, rank), adapter(seed + 1, rank)
@@ -39,7 +39,7 @@ def test_a_qr_of_other_signs_gives_the_same_start(name: MergeName, seed: int, ra
         torch.testing.assert_close(again[key], tensor, rtol=0, atol=1e-6)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=SEEDS, rank=RANKS, row=st.integers(0, 6))
 def test_a_row_of_a_turned_round_turns_that_row_of_the_start_alone(
     seed: int, rank: int, row: int

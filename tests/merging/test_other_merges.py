@@ -18,7 +18,7 @@ from trainer_core.merging.state import State
 NUMBER = 3
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=SEEDS, rank=RANKS, number=NUMBERS)
 def test_svd_is_the_exact_mean_cut_to_the_rank(seed: int, rank: int, number: int) -> None:
     merged, fine_tuned = adapter(seed, rank), adapter(seed + 1, rank)
@@ -32,7 +32,7 @@ def test_svd_is_the_exact_mean_cut_to_the_rank(seed: int, rank: int, number: int
         torch.testing.assert_close((a @ a.T).diagonal(), (b.T @ b).diagonal(), rtol=1e-3, atol=1e-5)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=SEEDS, number=NUMBERS)
 def test_svd_loses_nothing_of_a_sum_that_has_the_rank(seed: int, number: int) -> None:
     """Both adapters of rank 2 in matrices of rank 4."""
@@ -52,7 +52,7 @@ def test_svd_fits_a_layer_narrower_than_the_rank() -> None:
     torch.testing.assert_close(result[b] @ result[a], mean, rtol=1e-4, atol=1e-5)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=SEEDS)
 def test_linear_is_the_mean_of_all_runs(seed: int) -> None:
     trained = [adapter(seed + n) for n in range(5)]

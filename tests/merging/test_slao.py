@@ -29,7 +29,7 @@ EXACT: dict[str, float] = {"rtol": 0, "atol": 0}
 
 
 @pytest.mark.parametrize("name", ORTHONORMAL)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=SEEDS, rank=RANKS, span=st.integers(0, 7))
 def test_a_run_starts_with_orthonormal_rows_of_a(
     name: MergeName, seed: int, rank: int, span: int
@@ -43,7 +43,7 @@ def test_a_run_starts_with_orthonormal_rows_of_a(
         torch.testing.assert_close(a @ a.T, torch.eye(rank), rtol=0, atol=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=SEEDS, rank=RANKS)
 def test_a_start_spans_what_was_trained_and_points_as_it_did(seed: int, rank: int) -> None:
     """R = start Aᵀ is upper triangular with nothing negative on its diagonal, and the start times
@@ -89,7 +89,7 @@ def test_a_random_start_is_the_same_for_a_seed_and_another_in_each_module_and_ru
     assert not torch.equal(start[first], start_of_run("slao-random", turned, turned, 4)[first])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=SEEDS, rank=RANKS, span=st.integers(1, 7))
 def test_the_experiment_keeps_what_the_adapter_does(seed: int, rank: int, span: int) -> None:
     fine_tuned = adapter(seed, rank, span=min(span, rank))
@@ -99,7 +99,7 @@ def test_the_experiment_keeps_what_the_adapter_does(seed: int, rank: int, span: 
         torch.testing.assert_close(product(start, module), was, rtol=1e-4, atol=1e-5)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=SEEDS, runs=st.integers(1, 8))
 def test_the_merged_b_is_the_running_average_in_closed_form(seed: int, runs: int) -> None:
     """After n runs, run k counts 1/sqrt(k) times (1 - 1/sqrt(j)) for each j after it."""
@@ -135,7 +135,7 @@ def test_the_first_run_is_merged_with_nothing(name: MergeName) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=SEEDS, rank=st.integers(1, 10), number=NUMBERS, half=st.booleans())
 def test_names_shapes_and_arguments_stay_as_they_are(
     name: MergeName, seed: int, rank: int, number: int, half: bool
