@@ -2,6 +2,7 @@
 
 python scripts/screenshot.py RUN_FOLDER docs/train.svg
 python scripts/screenshot.py RUN_FOLDER docs/export.svg 5 v G
+python scripts/screenshot.py MULTI_RUN_FOLDER docs/forgetting.svg f
 python scripts/screenshot.py configs/demo/demo.yaml docs/data.svg j j j
 python scripts/screenshot.py --config configs/demo/demo.yaml docs/config.svg \\
     d P $(yes j | head -12) enter
