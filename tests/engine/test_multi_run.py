@@ -214,6 +214,18 @@ def test_dying_at_any_moment_ends_in_the_same_adapter(
     assert training.of("plan")[0].resumed_from == saved.get(moment, 8)
 
 
+def test_a_single_run_that_dies_after_its_last_step_trains_no_more(
+    tmp_path: Path, demo: Path
+) -> None:
+    single = dict.fromkeys(("multi_run.runs", "multi_run.replay", "multi_run.eval_rows"))
+    training = Training(tmp_path / "run", demo, **single)
+    with pytest.raises(Killed):
+        training.go(lambda e: e.type == "checkpoint" and e.step == 4)
+    training.events.clear()
+    ended = training.go()
+    assert (ended.outcome, ended.step, training.of("metrics")) == ("finished", 4, [])
+
+
 def test_a_stop_in_a_run_saves_it_and_ships_what_was_merged(tmp_path: Path, demo: Path) -> None:
     control, training = Control(), Training(tmp_path / "run", demo)
 
