@@ -9,9 +9,10 @@ from pydantic import Field, field_validator, model_validator
 
 from trainer_core.config.data_section import DataSection
 from trainer_core.config.export_section import ExportSection
-from trainer_core.config.fields import Auto, Section, Text
+from trainer_core.config.fields import Section, Text
 from trainer_core.config.model_section import NO_MODEL, LoraSection, ModelSection
 from trainer_core.config.multi_run_section import MultiRunSection
+from trainer_core.config.safety_section import SafetySection
 from trainer_core.config.training_section import TrainingSection
 
 __all__ = ["NO_MODEL", "RunConfig"]
@@ -26,28 +27,10 @@ class RunSection(Section):
     folder: Text | None = Field(
         None, description="The run folder, new or empty; ./runs/<date>-<time>-<name> if not given."
     )
-
-
-class SafetySection(Section):
-    """What keeps a run from ending badly."""
-
-    memory_limit: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
-        None,
-        description="Memory in GiB that the run may plan with, of the GPU, or of RAM without one; "
-        "all that is free if not given.",
-    )
-    over_memory: Literal["stop", "warn"] = Field(
-        "stop", description="When the estimate says that the run will not fit: stop it, or warn."
-    )
-    probe: Auto | Literal["on", "off"] = Field(
+    resume: Literal["auto", "never"] = Field(
         "auto",
-        description="Measure memory before the run, in two real steps on its longest examples. "
-        "auto: before runs of 500 steps or more.",
-    )
-    bad_loss: Literal["stop", "warn"] = Field(
-        "stop",
-        description="When the loss is not a number: stop the run, its last checkpoint stands, or "
-        "warn.",
+        description="When the run folder holds this very run, not finished: go on with it from its "
+        "newest checkpoint, or refuse.",
     )
 
 

@@ -103,6 +103,16 @@ class RunFolder:
         return self.path / ".partial"
 
     @property
+    def flight(self) -> Path:
+        """What the job was just doing (runs/flight.py)."""
+        return self.path / "flight.json"
+
+    @property
+    def black_box(self) -> Path:
+        """What is known of a job that died."""
+        return self.path / "black_box.json"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.md"
 
