@@ -52,7 +52,7 @@ class SafetySection(Section):
     )
     full_disk: Literal["wait", "stop"] = Field(
         "wait",
-        description="When there is no room for a checkpoint: wait until there is, visibly, or stop.",
+        description="When there is no room for what is saved: wait, visibly, until there is, or stop.",
     )
     gpu_watch: Literal["on", "off"] = Field(
         "on", description="Watch the GPUs' temperature, throttling and memory errors."

@@ -19,6 +19,7 @@ def answer_prompts(
     """
     answers = []
     for prompt in prompts:
+        control.beat()
         if control.stopping:
             break
         ids = torch.tensor([encoder.prompt_ids(prompt)], device=model.device)

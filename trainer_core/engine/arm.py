@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from trainer_core.config.multi_run_section import MergeName
 from trainer_core.engine.adapter import adapter_of, load_trained, put_adapter, read_weights
+from trainer_core.engine.checkpoint import step_of
 from trainer_core.engine.loop import Loop, Place
 from trainer_core.engine.memory import let_go
 from trainer_core.engine.outcome import Outcome
-from trainer_core.engine.resuming import Done, read_done, resume_point, step_of, write_done
+from trainer_core.engine.resuming import Done, read_done, resume_point, write_done
 from trainer_core.engine.session import Session
 from trainer_core.engine.slices import Slices
 from trainer_core.errors import StoppedError

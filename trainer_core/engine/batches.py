@@ -104,6 +104,17 @@ def _padded(rows: Sequence[npt.NDArray[np.int64]], fill: int | None) -> torch.Te
     return torch.from_numpy(padded)
 
 
+def rows_of_step(count: int, batch_size: int, accumulation: int, seed: int, step: int) -> list[int]:
+    """The rows that the step after `step` steps is trained on, of a dataset of `count` rows: a
+    function of its arguments alone."""
+    batches = -(-count // batch_size)
+    steps = -(-batches // accumulation)
+    order = EpochOrder(count, seed)
+    order.set_epoch(step // steps)
+    first = step % steps * accumulation * batch_size
+    return list(order)[first : first + accumulation * batch_size]
+
+
 class EpochOrder(torch.utils.data.Sampler[int]):  # type: ignore[misc]
     """A shuffled order that is a function of (seed, epoch) alone: a resume finds its place."""
 

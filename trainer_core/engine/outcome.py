@@ -49,8 +49,14 @@ class Outcome:
         return self.save_to(self._folder.trained(self._config.training.method) / name)
 
     def save_to(self, place: Path) -> Path:
-        """The same in a folder of another name."""
-        save_trained(self._model, place, self._ready.base, self._template, self._initial)
+        """The same in a folder of another name, as soon as there is room."""
+        weights = (weight for weight in self._model.parameters() if weight.requires_grad)
+        needed = sum(weight.numel() * weight.element_size() for weight in weights)
+
+        def write() -> None:
+            save_trained(self._model, place, self._ready.base, self._template, self._initial)
+
+        self._session.room.put(f"what was trained ({place.name})", needed, write)
         return place
 
     def save_best(self) -> None:

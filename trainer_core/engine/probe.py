@@ -13,8 +13,8 @@ import torch
 from trl import SFTTrainer
 
 from trainer_core.engine.batches import collator, to_dataset
-from trainer_core.engine.checkpoint import random_state, set_random_state
 from trainer_core.engine.loop_config import loop_config
+from trainer_core.engine.loop_state import random_state, set_random_state
 from trainer_core.engine.memory import forget_peak, let_go, measured_peak
 from trainer_core.engine.preparing import Ready
 from trainer_core.errors import BackpropError

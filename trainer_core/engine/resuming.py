@@ -6,7 +6,7 @@ import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from trainer_core.errors import UserError
+from trainer_core.engine.checkpoint import damage, list_checkpoints, set_aside, step_of
 from trainer_core.files import write_atomically
 from trainer_core.planning.plan import ResolvedRun
 from trainer_core.runs.folder import RunFolder
@@ -44,36 +44,30 @@ def write_done(part: RunFolder, done: Done) -> None:
 
 
 def resume_point(folder: RunFolder) -> Path | None:
-    """The newest whole checkpoint, if there is one: a run goes on where it was."""
-    if not folder.checkpoints.is_dir():
-        return None
-    from trainer_core.engine.checkpoint import damage, list_checkpoints, newest_checkpoint
-
-    found, there = newest_checkpoint(folder.checkpoints), list_checkpoints(folder.checkpoints)
-    if there and found is None:
-        raise UserError(
-            f"no checkpoint in {folder.checkpoints} can be used: {damage(there[-1])}",
-            hint="Start anew in another folder; what was saved stays.",
-        )
-    if there and found != there[-1]:
-        log.warning("%s cannot be used: %s", there[-1].name, damage(there[-1]))
-    return found
+    """The newest whole checkpoint, if there is one: a run goes on where it was. Damaged ones after
+    it are set aside. Raises UserError for one of another version."""
+    for checkpoint in reversed(list_checkpoints(folder.checkpoints)):
+        wrong = damage(checkpoint)
+        if not wrong:
+            return checkpoint
+        place = set_aside(checkpoint)
+        log.warning("%s is damaged and was set aside as %s: %s", checkpoint.name, place.name, wrong)
+    return None
 
 
 def resumed_step(folder: RunFolder, run: ResolvedRun) -> int | None:
     """The step that the training goes on after, counted through all runs; None for a new one."""
     if not run.runs:
-        return step_of(resume_point(folder))
+        return _step(resume_point(folder))
     before = 0
     for planned in run.runs:
         part = folder.part(planned.number)
         done = read_done(part)
         if done is None:
-            return before + (step_of(resume_point(part)) or 0) or None
+            return before + (_step(resume_point(part)) or 0) or None
         before += done.steps
     return before
 
 
-def step_of(checkpoint: Path | None) -> int | None:
-    """The step in a checkpoint's name."""
-    return int(checkpoint.name.removeprefix("step-")) if checkpoint is not None else None
+def _step(checkpoint: Path | None) -> int | None:
+    return None if checkpoint is None else step_of(checkpoint)

@@ -35,8 +35,10 @@ def score_examples(
     model.eval()
     try:
         for numbers in _batches(examples, batch_size, vocabulary):
-            if control is not None and control.stopping:
-                raise StoppedError("stopped while scoring")
+            if control is not None:
+                control.beat()
+                if control.stopping:
+                    raise StoppedError("stopped while scoring")
             batch = collate([row_of(examples, [number]) for number in numbers])
             losses[numbers], correct[numbers], tokens[numbers] = _score(model, batch)
     finally:

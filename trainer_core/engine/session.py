@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from trainer_core.config.schema import RunConfig
 from trainer_core.config.training_section import TrainingSection
 from trainer_core.engine.preparing import Ready
+from trainer_core.engine.room import Room
 from trainer_core.runs.control import Control
+from trainer_core.runs.flight import Flight
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.recorder import Recorder
 from trainer_core.tokens.packing import Bins
@@ -31,6 +33,10 @@ class Session:
     ready: Ready
     model: Any
     tokenizer: Any
+    room: Room
+    flight: Flight
+    # Whether the run may go on with other settings or data than a checkpoint was made with.
+    warm: bool = False
 
     @property
     def config(self) -> RunConfig:
@@ -47,18 +53,31 @@ class Session:
         on_samples: Callable[[int], None],
     ) -> "Loop":
         """A loop of `training.steps` steps over `rows`, with its checkpoints in `folder`."""
-        from trainer_core.engine.batches import collator, to_dataset
+        from trainer_core.engine.batches import collator, rows_of_step, to_dataset
         from trainer_core.engine.loop import Loop
         from trainer_core.engine.loop_config import loop_config
 
         ready, config = self.ready, self.config.model_copy(update={"training": training})
+
+        def rows_at(step: int) -> list[str]:
+            size, accumulation = int(training.batch_size), int(training.gradient_accumulation)
+            count = len(rows) if bins is None else len(bins)
+            numbers = rows_of_step(count, size, accumulation, training.seed, step)
+            chosen = numbers if bins is None else [int(x) for row in numbers for x in bins[row]]
+            return [rows[number].where for number in chosen]
+
         loop = Loop(
             folder=folder,
             recorder=self.recorder,
+            record=self.folder,
             wishes=self.control,
             settings=training,
-            stop_at_bad_loss=config.safety.bad_loss == "stop",
+            safety=config.safety,
             place=place,
+            room=self.room,
+            flight=self.flight,
+            rows_at=rows_at,
+            warm=self.warm,
             model=self.model,
             args=loop_config(
                 config, int(training.steps), self.folder, bool(ready.validation), place.prefix

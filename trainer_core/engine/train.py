@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Any
 from trainer_core.config.load import LoadedConfig, load_config
 from trainer_core.config.schema import RunConfig
 from trainer_core.engine.base_model import cannot_load, quieten
+from trainer_core.engine.checkpoint import step_of
+from trainer_core.engine.identity import (
+    another_training,
+    differences,
+    edited,
+    identity_of,
+    read_identity,
+    write_identity,
+)
 from trainer_core.engine.preparing import Ready, make_ready
-from trainer_core.engine.resuming import resume_point, resumed_step, step_of
+from trainer_core.engine.resuming import resume_point, resumed_step
+from trainer_core.engine.room import Room
 from trainer_core.engine.session import Session
 from trainer_core.errors import StoppedError
 from trainer_core.hardware.facts import machine_facts
@@ -19,7 +29,8 @@ from trainer_core.planning.facts import is_local
 from trainer_core.planning.plan import ResolvedRun
 from trainer_core.planning.resolved_file import read_resolved, write_resolved
 from trainer_core.runs.control import Control
-from trainer_core.runs.events import Finished, Plan, Stage
+from trainer_core.runs.events import Finished, Notice, Plan, Stage
+from trainer_core.runs.flight import Flight
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.recorder import Recorder
 
@@ -44,6 +55,7 @@ def train(
     loaded = follow_adapter(load_config(folder.config)) if resolved is None else None
     config = _config_of(resolved, loaded)
     recorder.hardware_seconds = config.logging.hardware_seconds
+    control.safety = config.safety
     logging.getLogger("trainer_core").setLevel(config.logging.level)
 
     quieten(offline=own_process and is_local(config.model.base))
@@ -67,10 +79,42 @@ def train(
             resumed_from=resumed,
         )
     )
+    warm = _settle_identity(folder, ready, recorder, goes_on=resumed is not None)
     model = _load_model(backend, ready, recorder)
     _check(control)
     tokenizer = _their_tokenizer(ready)
-    return _train(Session(folder, recorder, control, backend, ready, model, tokenizer), started)
+    flight = Flight(folder)
+    control.beat = flight.note
+    room = Room(folder.path, recorder, control, config.safety.full_disk)
+    session = Session(
+        folder, recorder, control, backend, ready, model, tokenizer, room, flight, warm=warm
+    )
+    ended = _train(session, started)
+    if control.failure is not None:  # the machine ended it, not the user
+        raise control.failure
+    return ended
+
+
+def _settle_identity(folder: RunFolder, ready: Ready, recorder: Recorder, *, goes_on: bool) -> bool:
+    """Write down what the run is made of; where it goes on, see that it still is. Returns whether
+    it is something else now, as the user allowed. Raises UserError if nobody did."""
+    now, before = identity_of(ready), read_identity(folder) if goes_on else None
+    allowed = folder.warm.exists()
+    changes = differences(before, now) if before is not None else []
+    if not allowed:
+        changes += edited(folder.config, ready.run) if goes_on else []
+    if changes and not allowed:
+        raise another_training(folder, changes)
+    if changes:
+        recorder.record(
+            Notice(
+                message=f"a warm resume: from the last checkpoint on with {'; '.join(changes)}",
+                hint="It is not the run that it would have been.",
+            )
+        )
+    if now != before:
+        write_identity(folder, now)
+    return allowed and goes_on
 
 
 def _config_of(resolved: ResolvedRun | None, loaded: LoadedConfig | None) -> RunConfig:

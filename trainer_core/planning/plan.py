@@ -55,6 +55,8 @@ class ResolvedRun(BaseModel):
     origins: dict[str, Origin]
     memory: MemoryPlan | None = None
     warnings: list[str] = []
+    # The config as it was given, plain: a resume sees what was edited since.
+    given: dict[str, Any] = {}
 
     def values(self) -> dict[str, Any]:
         """The config as a flat mapping of dotted names."""
@@ -130,6 +132,7 @@ def _plan(
         _intervals(choices, total, of_a_run=total)
     config = _checked(choices)
     return ResolvedRun(
+        given=loaded.data,
         config=config,
         total_steps=total,
         epochs=epochs,

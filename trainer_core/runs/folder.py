@@ -103,6 +103,16 @@ class RunFolder:
         return self.path / ".partial"
 
     @property
+    def identity(self) -> Path:
+        """Fingerprints of what the run is made of (engine/identity.py)."""
+        return self.path / "identity.json"
+
+    @property
+    def warm(self) -> Path:
+        """Where this is, a resume may go on with something else than what the run began with."""
+        return self.path / "warm"
+
+    @property
     def flight(self) -> Path:
         """What the job was just doing (runs/flight.py)."""
         return self.path / "flight.json"

@@ -1,5 +1,6 @@
 """Data to examples, the one way that training, the report and the Data screen all take."""
 
+import hashlib
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -65,6 +66,12 @@ class Examples:
     def lengths(self) -> Array:
         """Tokens of each example, int64 [examples]."""
         return self.split.stops.astype(np.int64) - self.split.starts
+
+    def fingerprint(self) -> str:
+        """What the examples say and where each is cut: SHA-256, in hex."""
+        digest = hashlib.sha256(self._store.columns["text"][self.split.rows].tobytes())
+        digest.update(self.split.starts.tobytes() + self.split.stops.tobytes())
+        return digest.hexdigest()
 
     @property
     def trained_tokens(self) -> int:
