@@ -1,5 +1,6 @@
 """From a valid config to a running worker: check, make the run folder, start, watch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from trainer_core.runs.registry import find_run
 from trainer_core.runs.status import read_status
 from trainer_core.tokens.tokenizer import named_template
 from trainer_core.worker.client import start
-from trainer_core.worker.launching import launch_run
+from trainer_core.worker.launching import launch_run, make_warm
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,12 @@ def launch(loaded: LoadedConfig, output: Path | None, watching: Watching) -> int
     planned = check(loaded)
     for note in loaded.notes:
         say(note)
-    return watch(launch_run(planned, dump_config(loaded), output), watching)
+    place = output or loaded.config.run.folder
+    before = last_number(RunFolder(Path(place)).events) if place else 0
+    folder = launch_run(planned, dump_config(loaded), output)
+    if before:
+        say("this folder holds this very run, not finished: it goes on")
+    return watch(folder, watching, after=before)
 
 
 def check(loaded: LoadedConfig) -> LoadedConfig:
@@ -42,15 +48,22 @@ def check(loaded: LoadedConfig) -> LoadedConfig:
     return preflight(loaded)
 
 
-def resume(reference: str, watching: Watching) -> int:
-    """Go on with a run from its newest checkpoint; returns the exit status."""
+def resume(
+    reference: str, watching: Watching, *, warm: bool = False, overrides: Sequence[str] = ()
+) -> int:
+    """Go on with a run from its newest checkpoint; returns the exit status. With `warm`, with
+    other settings, data or base than it had."""
     entry = find_run(reference)
-    if entry.status.state == "finished":
+    if entry.status.state == "finished" and not warm:
         raise UserError(
-            f"{entry.id} has finished", hint=f"What it trained is in {entry.folder.path}."
+            f"{entry.id} has finished",
+            hint=f"What it trained is in {entry.folder.path}. To train on from there: --warm "
+            "--set training.steps=N",
         )
     if not entry.folder.config.exists():
         raise UserError(f"{entry.folder.path} has no config.yaml, so it cannot be resumed")
+    if warm:
+        make_warm(entry.folder, overrides)
     before = last_number(entry.folder.events)
     start(entry.folder)
     return watch(entry.folder, watching, after=before)

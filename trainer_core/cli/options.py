@@ -37,6 +37,14 @@ Resume = Annotated[
     str | None,
     typer.Option("--resume", metavar="RUN", help="Go on with a run: id, path or 'last'."),
 ]
+Warm = Annotated[
+    bool,
+    typer.Option(
+        "--warm",
+        help="With --resume: from the last checkpoint on, with other settings (--set), data or "
+        "base than before.",
+    ),
+]
 Config = Annotated[Path | None, typer.Argument(help="A YAML config.", show_default=False)]
 
 

@@ -22,6 +22,7 @@ from trainer_core.cli.options import (
     Resume,
     RunName,
     Seed,
+    Warm,
     listed,
     sets,
 )
@@ -69,6 +70,7 @@ def train(
     overrides: Overrides = None,
     output: Output = None,
     resume_run: Resume = None,
+    warm: Warm = False,
     headless: Headless = False,
     json: Json = False,
 ) -> None:
@@ -107,12 +109,14 @@ def train(
     given += overrides or []
     watching = Watching(headless=headless, json=json)
     if resume_run is not None:
-        if config is not None or output is not None or given:
+        if config is not None or output is not None or (given and not warm):
             raise UserError(
                 "a resumed run keeps its own config and folder",
-                hint="Give --resume alone, or start a new run without it.",
+                hint="Give --resume alone; --warm goes on with other settings (--set).",
             )
-        raise typer.Exit(resume(resume_run, watching))
+        raise typer.Exit(resume(resume_run, watching, warm=warm, overrides=given))
+    if warm:
+        raise UserError("--warm is for a run that is resumed", hint="Name it: --resume RUN --warm")
     names_model = model is not None or preset is not None or sets(overrides, "model.base")
     if config is None and not (names_model and (data is not None or sets(overrides, "data."))):
         raise UserError(

@@ -393,6 +393,7 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         kept = (self.best_step, self._good_step)
         checkpoints.prune(folder, self._settings.keep_checkpoints, kept)
         self._saved_step = step
+        self._record.warm.unlink(missing_ok=True)  # from here on it is one run again
         path = self._place.prefix + final.relative_to(self._folder.path).as_posix()
         run = self._place.run
         self._recorder.record(Checkpoint(run=run, step=self.step, path=path, reason=reason))

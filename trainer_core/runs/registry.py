@@ -14,6 +14,8 @@ from trainer_core.runs.folder import RunFolder, create_run_folder, new_run_id
 from trainer_core.runs.jsonl import AppendFile, read_lines
 from trainer_core.runs.status import Status, is_alive, read_status, shown_state
 
+_HEAD = "# As given: the file and the flags together, paths made absolute.\n"
+
 
 @dataclass(frozen=True)
 class RunEntry:
@@ -39,10 +41,41 @@ def new_run(name: str, output: Path | None, config: str) -> tuple[str, RunFolder
     folder = create_run_folder(run_id, output)
     if output is None:
         run_id = folder.path.name  # -2, -3… where two runs start in one second
-    head = "# As given: the file and the flags together, paths made absolute.\n"
-    write_atomically(folder.config, (head + config).encode())
+    write_config(folder, config)
     register(run_id, folder)
     return run_id, folder
+
+
+def write_config(folder: RunFolder, config: str) -> None:
+    """Write a run's config.yaml."""
+    write_atomically(folder.config, (_HEAD + config).encode(), durable=True)
+
+
+def unfinished_run(place: Path, config: str) -> RunFolder | None:
+    """The run in `place`, if it is the very one that `config` (YAML) describes and has not
+    finished; None where there is no run. Raises UserError where there is another, or it has
+    finished."""
+    folder = RunFolder(place.expanduser().absolute())
+    status = read_status(folder) if "\0" not in str(place) else None
+    if status is None:
+        return None
+    if status.state == "finished":
+        raise UserError(
+            f"the run in {place} has finished",
+            hint="Name a new folder, or train on from it with other settings: backprop train "
+            f"--resume {place} --warm --set training.steps=N",
+        )
+    try:
+        same = folder.config.read_text(encoding="utf-8") == _HEAD + config
+    except (OSError, ValueError):
+        same = False
+    if same:
+        return folder
+    raise UserError(
+        f"{place} holds a run of another config",
+        hint=f"Go on with it as it was: backprop train --resume {place}; with this config from its "
+        "last checkpoint: the same with --warm and --set; or name another folder.",
+    )
 
 
 def register(run_id: str, folder: RunFolder) -> None:

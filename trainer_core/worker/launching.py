@@ -1,15 +1,16 @@
 """From a valid wish to a living worker: the job's folder, its record, its status, the start."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from trainer_core.config.export_section import ExportRequest
-from trainer_core.config.load import LoadedConfig
-from trainer_core.errors import UserError
+from trainer_core.config.load import LoadedConfig, dump_config, load_config
+from trainer_core.errors import LockedError, UserError
 from trainer_core.files import write_atomically
 from trainer_core.planning.export_limits import require_exportable
 from trainer_core.runs.folder import RunFolder, run_name
-from trainer_core.runs.registry import find_run, new_run
+from trainer_core.runs.registry import find_run, new_run, unfinished_run, write_config
 from trainer_core.runs.status import is_alive, new_status, read_status, write_status
 from trainer_core.runs.trained import holds
 from trainer_core.worker.client import start
@@ -26,15 +27,44 @@ def launch_run(loaded: LoadedConfig, record: str, output: Path | None = None) ->
     """Start a training whose config.yaml is `record`; returns when it can be watched.
 
     The run folder is `output`, else the config's `run.folder`, else one of its own under ./runs.
+    Where it holds this very run, not finished, that one goes on (`run.resume`).
     Raises UserError if the folder cannot be made, BackpropError if the worker does not start.
     """
     config = loaded.config
     name = config.run.name or run_name(config.model.base)
     place = output or (Path(config.run.folder) if config.run.folder else None)
+    if place is not None and config.run.resume == "auto":
+        earlier = unfinished_run(place, record)
+        if earlier is not None:
+            start(earlier)
+            return earlier
     run_id, folder = new_run(name, place, record)
     write_status(folder, new_status(run_id, "train", config.model.base, config.data.name))
     start(folder)
     return folder
+
+
+def make_warm(folder: RunFolder, overrides: Sequence[str]) -> None:
+    """Let a run go on from its newest checkpoint with its config.yaml as it is now and `overrides`,
+    whatever it was planned with. Raises UserError for a config that cannot work, LockedError while
+    the run lives."""
+    if is_alive(folder):
+        raise LockedError(f"the run in {folder.path} is at work", hint="Stop it first.")
+    loaded = load_config(folder.config, overrides)
+    try:
+        folder.warm.touch()  # first: what follows can be done again
+        if overrides:
+            write_config(folder, dump_config(loaded))
+        if folder.resolved.exists():
+            folder.resolved.replace(_next_name(folder.resolved))
+    except OSError as error:
+        raise UserError(f"{folder.path} cannot be written to: {error.strerror}") from None
+
+
+def _next_name(path: Path) -> Path:
+    """Where a file that is replaced is kept: resolved.1.yaml and so on."""
+    numbered = (path.with_suffix(f".{number}{path.suffix}") for number in range(1, 10_000))
+    return next(place for place in numbered if not place.exists())
 
 
 def launch_export(
