@@ -46,11 +46,24 @@ def _header(entry: object, data: bytes = b"\0" * 16) -> bytes:
         _header({"dtype": "F99", "shape": [4], "data_offsets": [0, 16]}),
         _header({"shape": [4]}),
         _header([1, 2]),
+        _header({"dtype": "F32", "shape": [4.0], "data_offsets": [0, 16]}),
+        _header({"dtype": "F32", "shape": [True, 4], "data_offsets": [0, 16]}),
+        _header({"dtype": "F32", "shape": [10**9, 10**9], "data_offsets": [0, 16]}),
+        _header({"dtype": "F32", "shape": [1] * 1000, "data_offsets": [0, 4]}),
+        _header({"dtype": "F32", "shape": "4", "data_offsets": [0, 16]}),
     ],
 )
 def test_broken_files_are_named(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(content)
     with pytest.raises(UserError, match="not a whole safetensors file"):
+        SafetensorsFolder(tmp_path)
+
+
+def test_tensors_that_lie_over_each_other_are_refused(tmp_path: Path) -> None:
+    entry = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
+    text = json.dumps({"a": entry, "b": entry}).encode()
+    (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + b"\0" * 16)
+    with pytest.raises(UserError, match="lie over each other"):
         SafetensorsFolder(tmp_path)
 
 
@@ -60,11 +73,23 @@ def test_a_pickle_is_never_read(tmp_path: Path) -> None:
         SafetensorsFolder(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["model-2.safetensors", "../../secret.safetensors"])
-def test_an_index_names_files_of_its_own_folder(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("model-2.safetensors", "lacks model-2.safetensors"),
+        ("../../secret.safetensors", "no file of its folder"),
+        ("/etc/passwd", "no file of its folder"),
+        ("sub/model.safetensors", "no file of its folder"),
+        ("..", "no file of its folder"),
+        ("a\0b", "no file of its folder"),
+        (3, "no file of its folder"),
+        (["a"], "names no files"),
+    ],
+)
+def test_an_index_names_files_of_its_own_folder(name: object, words: str, tmp_path: Path) -> None:
     index = {"weight_map": {"w": name}}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(UserError, match=f"lacks {Path(name).name}"):
+    with pytest.raises(UserError, match=words):
         SafetensorsFolder(tmp_path)
 
 

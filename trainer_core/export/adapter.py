@@ -1,6 +1,5 @@
 """A PEFT adapter as plain matrices: what is added to which tensor of the base."""
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ import torch
 
 from trainer_core.errors import UserError
 from trainer_core.export.weights import ADAPTER, SafetensorsFolder
+from trainer_core.planning.adapter_config import ADAPTER_CONFIG, read_adapter_config
 from trainer_core.text import one_line
 
 _PREFIX = "base_model.model."
@@ -19,8 +19,6 @@ _PREFIX = "base_model.model."
 _PART = re.compile(
     r"^(.+)\.(lora_A|lora_B|lora_embedding_A|lora_embedding_B|lora_magnitude_vector)"
 )
-# What makes matching an expression take time without end: a group that is repeated.
-_REPEATED_GROUP, _LONGEST = re.compile(r"\)\s*[*+{]"), 500
 # Settings that change what the matrices mean, in ways that are not followed here.
 _FOREIGN = (
     "layer_replication",
@@ -83,32 +81,14 @@ def read_adapter(folder: Path) -> Adapter:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    path = folder / "adapter_config.json"
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(config, dict):
-            raise ValueError("it is no JSON object")
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
-    if config.get("peft_type") != "LORA":
-        raise UserError(f"{folder} holds a {config.get('peft_type')} adapter, and LoRA is known")
+        config = read_adapter_config(folder)
+    except FileNotFoundError:
+        raise UserError(f"{folder} has no {ADAPTER_CONFIG}") from None
     foreign = [name for name in _FOREIGN if config.get(name)]
     if foreign:
         raise UserError(f"the adapter in {folder} uses {foreign[0]}, which is not understood")
-    for pattern in _patterns(config):
-        if len(pattern) > _LONGEST or _REPEATED_GROUP.search(pattern):
-            raise UserError(
-                f"{path} has a pattern that could take forever: {one_line(pattern, limit=80)}",
-                hint="Name the modules plainly.",
-            )
     return config
-
-
-def _patterns(config: Mapping[str, Any]) -> list[str]:
-    """The expressions that PEFT and we match the names of modules with."""
-    found = [*(config.get("alpha_pattern") or {}), *(config.get("rank_pattern") or {})]
-    found += [config.get("target_modules"), config.get("exclude_modules")]
-    return [pattern for pattern in found if isinstance(pattern, str)]
 
 
 def _pair(module: str, part: Mapping[str, torch.Tensor], config: Mapping[str, Any]) -> LoraPair:

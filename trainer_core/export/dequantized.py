@@ -1,6 +1,5 @@
 """Weights that bitsandbytes packed into 4 bits, turned back; what was rounded away is lost."""
 
-import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,10 @@ import torch
 
 from trainer_core.errors import UserError
 from trainer_core.export.weights import TensorFacts, Weights
+from trainer_core.reading import json_object
 
 _STATE = ".quant_state.bitsandbytes__"
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 class DequantizedWeights:
@@ -50,12 +51,14 @@ class DequantizedWeights:
 
     def _facts(self, name: str) -> TensorFacts:
         state = self._state(name)
-        return TensorFacts(tuple(state["shape"]), getattr(torch, state["dtype"]))
+        try:
+            return TensorFacts(tuple(int(size) for size in state["shape"]), _DTYPES[state["dtype"]])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"how {name} was quantised is not understood: {error}") from None
 
     def _state(self, name: str) -> dict[str, Any]:
         raw = self._whole(self._states[name])
-        found: dict[str, Any] = json.loads(bytes(raw.tolist()))
-        return found
+        return json_object(bytes(raw.tolist()), f"how {name} was quantised")
 
     def _unpack(self, name: str) -> torch.Tensor:
         try:

@@ -1,7 +1,6 @@
 """What is exported: a run's weights, a checkpoint, an adapter's folder or a whole model's, and the
 16-bit base that goes with it."""
 
-import json
 import logging
 import re
 import shutil
@@ -23,6 +22,7 @@ from trainer_core.export.merge import MergedWeights, untied
 from trainer_core.export.model import ExportModel
 from trainer_core.export.weights import SafetensorsFolder, Weights
 from trainer_core.planning.resolved_file import read_resolved
+from trainer_core.reading import read_object, read_text
 from trainer_core.runs.folder import RunFolder, run_name
 from trainer_core.runs.trained import ADAPTER_CONFIG, MODEL_CONFIG, trained_places
 from trainer_core.tokens.tokenizer import Tokenizer, load_tokenizer, named_template
@@ -82,10 +82,7 @@ class Source:
         """The chat template it was trained with, if there is one."""
         path = self.folder / "chat_template.jinja"
         if path.is_file():
-            try:
-                return path.read_text(encoding="utf-8")
-            except (OSError, ValueError) as error:
-                raise UserError(f"{path} cannot be read: {error}") from None
+            return read_text(path)
         if self.config is not None and self.config.model.template is not None:
             return named_template(self.config.model.template)
         return load_tokenizer(self.tokenizer).template
@@ -297,9 +294,6 @@ def _name(run: RunFolder | None, path: Path, config: RunConfig | None) -> str:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
-    if not isinstance(data, dict):
-        raise UserError(f"{path} is not a JSON object")
-    return data
+        return read_object(path)
+    except FileNotFoundError:
+        raise UserError(f"{path.parent} has no {path.name}") from None

@@ -1,14 +1,14 @@
 """The weights of a model folder, a few rows at a time: no file is ever in memory as a whole."""
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
 from trainer_core.errors import UserError
+from trainer_core.planning.safetensors_header import Entry, indexed_files, read_header
 
 # What the files are called that hold a whole model, and those of an adapter.
 MODEL, ADAPTER = "model", "adapter_model"
@@ -22,7 +22,6 @@ DTYPES = {
     "F64": torch.float64,
     "I64": torch.int64,
 }
-_MOST_HEADER = 100 << 20
 
 
 @dataclass(frozen=True)
@@ -106,13 +105,8 @@ class SafetensorsFolder:
 def weight_files(folder: Path, called: str = MODEL) -> list[Path]:
     """The files that hold the weights: those an index names, else the one that is called so; else
     all that are there. Beside weights there may be others, such as a checkpoint's optimizer."""
-    index = folder / f"{called}.safetensors.index.json"
-    if index.is_file():
-        try:
-            named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
-            raise UserError(f"{index} cannot be read") from None
-        paths = [folder / Path(str(name)).name for name in sorted(named)]
+    paths = indexed_files(folder, called)
+    if paths is not None:
         missing = [path.name for path in paths if not path.is_file()]
         if missing:
             raise UserError(f"{folder} lacks {missing[0]}, which its index names")
@@ -124,25 +118,13 @@ def weight_files(folder: Path, called: str = MODEL) -> list[Path]:
 
 
 def _places(path: Path) -> dict[str, _Place]:
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if length > min(_MOST_HEADER, size):
-                raise ValueError("its header is longer than the file")
-            header: dict[str, Any] = json.loads(file.read(length))
-        return {
-            name: _place(path, 8 + length, size, entry)
-            for name, entry in header.items()
-            if name != "__metadata__"
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(f"{path} is not a whole safetensors file: {error}") from None
+    return {name: _place(path, entry) for name, entry in read_header(path).items()}
 
 
-def _place(path: Path, data: int, size: int, entry: dict[str, Any]) -> _Place:
-    facts = TensorFacts(tuple(int(n) for n in entry["shape"]), DTYPES[entry["dtype"]])
-    begin, end = map(int, entry["data_offsets"])
-    if min([begin, *facts.shape]) < 0 or end - begin != facts.size or data + end > size:
-        raise ValueError("a tensor lies outside of it")
-    return _Place(path, data + begin, facts)
+def _place(path: Path, entry: Entry) -> _Place:
+    if entry.dtype not in DTYPES:
+        raise UserError(
+            f"{path} holds numbers as {entry.dtype}, which cannot be exported",
+            hint=f"Known: {', '.join(DTYPES)}.",
+        )
+    return _Place(path, entry.offset, TensorFacts(entry.shape, DTYPES[entry.dtype]))

@@ -1,6 +1,5 @@
 """What `model.base` names: a base model, here or on the hub, or an adapter to go on with."""
 
-import json
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +9,9 @@ from urllib.parse import urlsplit
 from trainer_core.config.load import LoadedConfig
 from trainer_core.config.schema import RunConfig
 from trainer_core.errors import UserError
+from trainer_core.planning.adapter_config import ADAPTER_CONFIG, read_adapter_config
 from trainer_core.planning.facts import ModelFacts, facts_of, is_local, model_facts
 
-_ADAPTER = "adapter_config.json"
 REACH_SECONDS = 3.0
 # Settings of an adapter that a new one of the same rank would not have.
 _NOT_CARRIED = ("rank_pattern", "alpha_pattern", "layers_to_transform", "modules_to_save")
@@ -35,7 +34,7 @@ def follow_adapter(loaded: LoadedConfig) -> LoadedConfig:
     that adapter to go on with. Raises UserError if it does not say what its base is."""
     base = Path(loaded.config.model.base).expanduser()
     try:
-        if not (base / _ADAPTER).is_file() or (base / "config.json").is_file():
+        if not (base / ADAPTER_CONFIG).is_file() or (base / "config.json").is_file():
             return loaded
     except (OSError, ValueError):  # no name of a folder
         return loaded
@@ -57,33 +56,29 @@ def follow_adapter(loaded: LoadedConfig) -> LoadedConfig:
 
 def adapter_facts(folder: Path) -> AdapterFacts:
     """Read an adapter's config. Raises UserError if it is no LoRA adapter."""
-    path = folder / _ADAPTER
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        rank, alpha = int(data["r"]), float(data["lora_alpha"])
-        special = [name for name in _NOT_CARRIED if data.get(name)]
-        if special:
-            raise UserError(
-                f"the adapter in {folder} has {special[0]}, which cannot be gone on with here",
-                hint="Merge it into its base, and train a new adapter on that.",
-            )
-        targets = data.get("target_modules") or []
-        named = [targets] if isinstance(targets, str) else sorted(str(name) for name in targets)
-        return AdapterFacts(
-            base=str(data.get("base_model_name_or_path") or ""),
-            rank=rank,
-            alpha=alpha,
-            targets=named,
-            rslora=bool(data.get("use_rslora")),
-            dora=bool(data.get("use_dora")),
-        )
+        data = read_adapter_config(folder)
     except FileNotFoundError:
         raise UserError(
-            f"{folder} holds no adapter (it has no {_ADAPTER})",
+            f"{folder} holds no adapter (it has no {ADAPTER_CONFIG})",
             hint="Name the folder that PEFT saved, such as a run's adapter/last.",
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        raise UserError(f"{path} is not the config of a LoRA adapter") from None
+    special = [name for name in _NOT_CARRIED if data.get(name)]
+    if special:
+        raise UserError(
+            f"the adapter in {folder} has {special[0]}, which cannot be gone on with here",
+            hint="Merge it into its base, and train a new adapter on that.",
+        )
+    targets = data.get("target_modules") or []
+    listed = targets if isinstance(targets, list) else [targets]
+    return AdapterFacts(
+        base=str(data.get("base_model_name_or_path") or ""),
+        rank=data["r"],
+        alpha=float(data["lora_alpha"]),
+        targets=sorted(str(name) for name in listed),
+        rslora=bool(data.get("use_rslora")),
+        dora=bool(data.get("use_dora")),
+    )
 
 
 def known_facts(

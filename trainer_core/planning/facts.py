@@ -1,7 +1,5 @@
 """What planning knows of a model and of the data, read without loading either."""
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +7,9 @@ from typing import Any
 
 from trainer_core.config.model_section import Quantization
 from trainer_core.errors import UserError
+from trainer_core.planning.safetensors_header import indexed_files, read_header
 from trainer_core.planning.shape import ModelShape, model_shape
+from trainer_core.reading import read_object
 
 
 @dataclass(frozen=True)
@@ -115,17 +115,12 @@ def _quantized(config: object) -> Quantization:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        return read_object(path)
     except FileNotFoundError:
         raise UserError(
             f"{path.parent} is not a model folder (it has no {path.name})",
             hint="Name a folder saved by transformers, or a model on the hub, in model.base.",
         ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
-    if not isinstance(data, dict):
-        raise UserError(f"{path} is not a JSON object")
-    return data
 
 
 def _number(data: Mapping[str, Any], key: str, default: int) -> int:
@@ -143,18 +138,13 @@ def _has_template(folder: Path) -> bool:
 def _parameters(folder: Path) -> int:
     """How many numbers the weights hold, from the headers of the safetensors files; 0 where they
     are not here, or packed by quantization."""
+    indexed = indexed_files(folder)
+    if indexed is not None and not all(path.is_file() for path in indexed):
+        return 0
     total = 0
-    for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if length > min(100 << 20, path.stat().st_size):
-                raise UserError(f"{path} is not a safetensors file, or is cut off")
-            try:
-                header = json.loads(file.read(length))
-                tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
-                if any(tensor["dtype"] in {"U8", "I8", "I32"} for tensor in tensors):
-                    return 0
-                total += sum(math.prod(tensor["shape"]) for tensor in tensors)
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-                raise UserError(f"{path} has a broken header") from None
+    for path in indexed if indexed is not None else sorted(folder.glob("*.safetensors")):
+        tensors = read_header(path).values()
+        if any(tensor.dtype in {"U8", "I8", "I32"} for tensor in tensors):
+            return 0
+        total += sum(tensor.numbers for tensor in tensors)
     return total

@@ -1,7 +1,6 @@
 """The model's own tokenizer.json, used as it is: no library between it and the token ids."""
 
 import difflib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,11 @@ from typing import Any
 import tokenizers
 
 from trainer_core.errors import UserError
+from trainer_core.reading import read_object, read_text
+from trainer_core.text import one_line
+
+# Bytes. The largest tokenizers have some 40 MB, the longest chat templates some 20 kB.
+MOST_TOKENIZER, MOST_TEMPLATE = 256 << 20, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,14 @@ def load_tokenizer(folder: Path, template_file: str | None = None) -> Tokenizer:
             hint="Save the model's fast tokenizer there (transformers: save_pretrained).",
         )
     try:
-        backend = tokenizers.Tokenizer.from_file(str(path))
+        backend = tokenizers.Tokenizer.from_str(read_text(path, MOST_TOKENIZER))
+    except UserError:
+        raise
     except Exception as error:  # the library raises plain Exception
-        raise UserError(f"{path} is not a tokenizer: {error}") from None
+        reason = one_line(str(error), limit=200)
+        raise UserError(
+            f"{path} is not a tokenizer: {reason.rstrip('.')}", hint="Fetch it again."
+        ) from None
     backend.no_truncation()
     backend.no_padding()
     config = _read_json(folder / "tokenizer_config.json")
@@ -89,26 +98,26 @@ def _template(folder: Path, config: dict[str, Any], template_file: str | None) -
         return named_template(template_file)
     beside = folder / "chat_template.jinja"
     if beside.is_file():
-        return beside.read_text(encoding="utf-8")
+        return read_text(beside, MOST_TEMPLATE)
     template = config.get("chat_template")
     if isinstance(template, list):  # several named ones: the default is for chat
-        named = {entry.get("name"): entry.get("template") for entry in template}
-        template = named.get("default")
+        named = [entry for entry in template if isinstance(entry, dict)]
+        template = next((e.get("template") for e in named if e.get("name") == "default"), None)
     return template if isinstance(template, str) else None
 
 
 def named_template(name: str) -> str:
     """The template in a file, or the one of a family. Raises UserError."""
     families = {path.stem: path for path in (Path(__file__).parent / "families").glob("*.jinja")}
-    path = Path(name) if Path(name).is_file() else families.get(name.lower())
+    try:
+        path = Path(name) if Path(name).is_file() else families.get(name.lower())
+    except (OSError, ValueError):  # no name of a file
+        path = None
     if path is None:
         near = difflib.get_close_matches(name.lower(), families, n=1)
         hint = f"Did you mean {near[0]}?" if near else f"Families: {', '.join(sorted(families))}."
         raise UserError(f"model.template {name} is neither a file nor a family", hint=hint)
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise UserError(f"model.template {name} cannot be read: {error}") from None
+    return read_text(path, MOST_TEMPLATE)
 
 
 def _token(config: dict[str, Any], name: str) -> str:
@@ -120,9 +129,6 @@ def _token(config: dict[str, Any], name: str) -> str:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        return read_object(path)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
-    return data if isinstance(data, dict) else {}
