@@ -14,8 +14,7 @@ from trainer_core.runs.recorder import last_number
 from trainer_core.runs.registry import find_run
 from trainer_core.runs.status import read_status
 from trainer_core.tokens.tokenizer import named_template
-from trainer_core.worker.client import start
-from trainer_core.worker.launching import launch_run, make_warm
+from trainer_core.worker.launching import launch_run, make_warm, start_when_free
 
 
 @dataclass(frozen=True)
@@ -27,15 +26,18 @@ class Watching:
     fps: int = 10
 
 
-def launch(loaded: LoadedConfig, output: Path | None, watching: Watching) -> int:
-    """Start a new run and watch it; returns the exit status. Raises UserError before anything is
-    written if the run could not work."""
+def launch(
+    loaded: LoadedConfig, output: Path | None, watching: Watching, *, wait_for: int | None = None
+) -> int:
+    """Start a new run and watch it; returns the exit status. With `wait_for` it waits until a GPU
+    has so many bytes free. Raises UserError before anything is written if the run could not work.
+    """
     planned = check(loaded)
     for note in loaded.notes:
         say(note)
     place = output or loaded.config.run.folder
     before = last_number(RunFolder(Path(place)).events) if place else 0
-    folder = launch_run(planned, dump_config(loaded), output)
+    folder = launch_run(planned, dump_config(loaded), output, wait_for=wait_for)
     if before:
         say("this folder holds this very run, not finished: it goes on")
     return watch(folder, watching, after=before)
@@ -49,10 +51,15 @@ def check(loaded: LoadedConfig) -> LoadedConfig:
 
 
 def resume(
-    reference: str, watching: Watching, *, warm: bool = False, overrides: Sequence[str] = ()
+    reference: str,
+    watching: Watching,
+    *,
+    warm: bool = False,
+    overrides: Sequence[str] = (),
+    wait_for: int | None = None,
 ) -> int:
     """Go on with a run from its newest checkpoint; returns the exit status. With `warm`, with
-    other settings, data or base than it had."""
+    other settings, data or base than it had; with `wait_for` when a GPU has so many bytes free."""
     entry = find_run(reference)
     if entry.status.state == "finished" and not warm:
         raise UserError(
@@ -65,7 +72,7 @@ def resume(
     if warm:
         make_warm(entry.folder, overrides)
     before = last_number(entry.folder.events)
-    start(entry.folder)
+    start_when_free(entry.folder, wait_for)
     return watch(entry.folder, watching, after=before)
 
 

@@ -23,6 +23,8 @@ from trainer_core.cli.options import (
     Resume,
     RunName,
     Seed,
+    WaitForVram,
+    bytes_to_wait_for,
     sets,
 )
 from trainer_core.config.load import load_config
@@ -78,6 +80,7 @@ def multi_run(
         str | None,
         typer.Option("--undo", metavar="RUN", help="Let its adapter be as before the last merge."),
     ] = None,
+    wait_for_vram: WaitForVram = None,
     headless: Headless = False,
     json: Json = False,
 ) -> None:
@@ -116,7 +119,10 @@ def multi_run(
         if config is not None or output is not None or data or given or (undo and resume_run):
             option = "--undo" if undo is not None else "--resume"
             raise UserError(f"{option} takes the run and nothing else", hint="Leave the rest out.")
-        raise typer.Exit(_undo(earlier) if undo is not None else resume(earlier, watching))
+        if undo is not None:
+            raise typer.Exit(_undo(earlier))
+        room = bytes_to_wait_for(wait_for_vram)
+        raise typer.Exit(resume(earlier, watching, wait_for=room))
     named = model is not None or preset is not None or sets(overrides, "model.base")
     if config is None and not (named and (data or sets(overrides, "data."))):
         raise UserError(
@@ -129,7 +135,8 @@ def multi_run(
         raise UserError(
             "there is only one run", hint="Say how many with --runs, or name several --data."
         )
-    raise typer.Exit(launch(loaded, output, watching))
+    room = bytes_to_wait_for(wait_for_vram)
+    raise typer.Exit(launch(loaded, output, watching, wait_for=room))
 
 
 def _undo(reference: str) -> int:

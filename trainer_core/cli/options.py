@@ -1,9 +1,15 @@
 """Options that several commands share."""
 
+import math
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from trainer_core.errors import UserError
+from trainer_core.hardware.gpus import GpuReader
+from trainer_core.worker.waiting import require_possible
 
 Headless = Annotated[
     bool, typer.Option("--headless", help="Lines of text instead of the dashboard.")
@@ -45,6 +51,14 @@ Warm = Annotated[
         "base than before.",
     ),
 ]
+WaitForVram = Annotated[
+    str | None,
+    typer.Option(
+        "--wait-for-vram",
+        metavar="SIZE",
+        help="Start when a GPU has so much memory free: 20GB, 500MiB, or a number of GiB.",
+    ),
+]
 Config = Annotated[Path | None, typer.Argument(help="A YAML config.", show_default=False)]
 
 
@@ -56,3 +70,25 @@ def listed(words: str | None) -> str | None:
 def sets(overrides: list[str] | None, field: str) -> bool:
     """Whether --set names a field that begins like this."""
     return any(override.startswith(field) for override in overrides or [])
+
+
+# As everywhere: GB counts in thousands, GiB in 1024s, and G is short for GiB.
+_UNITS = {"": 1 << 30, "g": 1 << 30, "gib": 1 << 30, "m": 1 << 20, "mib": 1 << 20}
+_UNITS |= {"gb": 10**9, "mb": 10**6, "t": 1 << 40, "tib": 1 << 40, "tb": 10**12}
+
+
+def bytes_to_wait_for(words: str | None) -> int | None:
+    """What --wait-for-vram asks for, in bytes; None without it. Raises UserError for what is no
+    size, and where such a wait could never end, as on a machine without a GPU."""
+    if words is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([a-z]{0,3})", words.strip().lower())
+    unit = _UNITS.get(match[2]) if match else None
+    wanted = math.ceil(float(match[1]) * unit) if match and unit else 0
+    if wanted <= 0:
+        raise UserError(
+            f"--wait-for-vram {words} is no size", hint="Say 20GB, 500MiB, or a number of GiB."
+        )
+    reader = GpuReader()
+    require_possible(wanted, reader.read(), reader.note)
+    return wanted

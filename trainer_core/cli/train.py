@@ -22,7 +22,9 @@ from trainer_core.cli.options import (
     Resume,
     RunName,
     Seed,
+    WaitForVram,
     Warm,
+    bytes_to_wait_for,
     listed,
     sets,
 )
@@ -71,6 +73,7 @@ def train(
     output: Output = None,
     resume_run: Resume = None,
     warm: Warm = False,
+    wait_for_vram: WaitForVram = None,
     headless: Headless = False,
     json: Json = False,
 ) -> None:
@@ -114,7 +117,8 @@ def train(
                 "a resumed run keeps its own config and folder",
                 hint="Give --resume alone; --warm goes on with other settings (--set).",
             )
-        raise typer.Exit(resume(resume_run, watching, warm=warm, overrides=given))
+        room = bytes_to_wait_for(wait_for_vram)
+        raise typer.Exit(resume(resume_run, watching, warm=warm, overrides=given, wait_for=room))
     if warm:
         raise UserError("--warm is for a run that is resumed", hint="Name it: --resume RUN --warm")
     names_model = model is not None or preset is not None or sets(overrides, "model.base")
@@ -123,4 +127,6 @@ def train(
             "nothing to train: name a config, or --data and --model",
             hint="For a first look: backprop demo",
         )
-    raise typer.Exit(launch(load_config(config, given), output, watching))
+    loaded = load_config(config, given)
+    room = bytes_to_wait_for(wait_for_vram)
+    raise typer.Exit(launch(loaded, output, watching, wait_for=room))

@@ -14,20 +14,30 @@ from trainer_core.runs.registry import find_run, new_run, unfinished_run, write_
 from trainer_core.runs.status import is_alive, new_status, read_status, write_status
 from trainer_core.runs.trained import holds
 from trainer_core.worker.client import start
+from trainer_core.worker.waiting import ask_to_wait
 
 REQUEST = "request.json"
 # What an export's worker leaves in its folder besides what was exported.
-_JOB_FILES = ("events.jsonl", "worker.log", "status.json", "metrics_stream.jsonl", REQUEST)
+_JOB_FILES = (
+    "events.jsonl", "worker.log", "status.json", "metrics_stream.jsonl", "black_box.json", REQUEST,
+)  # fmt: skip
 _JOB_FOLDERS = ("training", "curves", "failed")
 # What an export that came to nothing has left: no reason to refuse the next one its place.
 _OF_THE_JOB = frozenset({*_JOB_FILES, "training", "curves", "lock"})
 
 
-def launch_run(loaded: LoadedConfig, record: str, output: Path | None = None) -> RunFolder:
+def launch_run(
+    loaded: LoadedConfig,
+    record: str,
+    output: Path | None = None,
+    *,
+    wait_for: int | None = None,
+) -> RunFolder:
     """Start a training whose config.yaml is `record`; returns when it can be watched.
 
     The run folder is `output`, else the config's `run.folder`, else one of its own under ./runs.
-    Where it holds this very run, not finished, that one goes on (`run.resume`).
+    Where it holds this very run, not finished, that one goes on (`run.resume`). With `wait_for` its
+    worker first waits until a GPU has so many bytes free.
     Raises UserError if the folder cannot be made, BackpropError if the worker does not start.
     """
     config = loaded.config
@@ -36,12 +46,25 @@ def launch_run(loaded: LoadedConfig, record: str, output: Path | None = None) ->
     if place is not None and config.run.resume == "auto":
         earlier = unfinished_run(place, record)
         if earlier is not None:
-            start(earlier)
+            start_when_free(earlier, wait_for)
             return earlier
     run_id, folder = new_run(name, place, record)
     write_status(folder, new_status(run_id, "train", config.model.base, config.data.name))
-    start(folder)
+    start_when_free(folder, wait_for)
     return folder
+
+
+def start_when_free(folder: RunFolder, wait_for: int | None) -> None:
+    """Start a run's worker, which waits until a GPU has `wait_for` bytes free, where that is given.
+
+    Raises as worker.client's `start`, and UserError if the folder cannot be written to.
+    """
+    if wait_for is not None and not is_alive(folder):
+        try:
+            ask_to_wait(folder, wait_for)
+        except OSError as error:
+            raise UserError(f"{folder.path} cannot be written to: {error.strerror}") from None
+    start(folder)
 
 
 def make_warm(folder: RunFolder, overrides: Sequence[str]) -> None:
