@@ -1,7 +1,6 @@
 """A multi-run on the demo model: what each run begins with, what is merged, scored, shipped; and
 that dying at any moment changes nothing."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,85 +8,29 @@ from typing import Any
 
 import pytest
 
-from trainer_core.config.load import dump_config, load_config
+from tests.engine.trainings import Killed
+from tests.engine.trainings import Training as OneTraining
+from trainer_core.config.load import load_config
 from trainer_core.runs.control import Control
-from trainer_core.runs.events import Event, Finished
-from trainer_core.runs.folder import RunFolder
-from trainer_core.runs.recorder import Recorder
+from trainer_core.runs.events import Event
 
 torch = pytest.importorskip("torch")
 
-from safetensors.torch import load_file  # noqa: E402 - torch may be missing
-
-from trainer_core.engine.train import train  # noqa: E402
 
 SETTINGS: dict[str, Any] = {
-    "model.backend": "transformers",
-    "lora.rank": 4,
-    "lora.dropout": 0.1,
-    "training.steps": 4,
-    "training.batch_size": 2,
-    "training.gradient_accumulation": 1,
-    "training.packing": "off",
-    "training.learning_rate": 2e-3,
-    "training.eval_steps": 100,
-    "training.save_steps": 2,
     "multi_run.runs": 3,
     "multi_run.eval_rows": 4,
     "multi_run.replay": 0.2,
 }
-WEIGHTS = "adapter_model.safetensors"
 
 
-class Killed(BaseException):
-    """Nobody catches it: everything stays as it was at this moment."""
-
-
-class Training:
-    """A run folder, trained in this process as a job would."""
+class Training(OneTraining):
+    """A training of three runs; `more.jsonl` has 40 rows besides."""
 
     def __init__(self, folder: Path, demo: Path, **settings: Any) -> None:
-        self.folder = RunFolder(folder)
-        self.events: list[Event] = []
-        folder.mkdir()
+        super().__init__(folder, demo, **(SETTINGS | settings))
         lines = (demo / "train.jsonl").read_text().splitlines()
-        rows = folder.parent / "rows.jsonl"
-        rows.write_text("\n".join(lines[:120]) + "\n")
         (folder.parent / "more.jsonl").write_text("\n".join(lines[200:240]) + "\n")
-        held_out = folder.parent / "held_out.jsonl"
-        held_out.write_text("\n".join(lines[300:320]) + "\n")
-        values = {
-            "model.base": str(demo / "base"),
-            "data.train": str(rows),
-            "data.validation": str(held_out),
-            **SETTINGS,
-            **settings,
-        }
-        values = {name: value for name, value in values.items() if value is not None}
-        self.folder.config.write_text(dump_config(load_config(None, values=values)))
-
-    def go(
-        self, dies: Callable[[Event], bool] = lambda _: False, control: Control | None = None
-    ) -> Finished:
-        def listen(event: Event) -> None:
-            self.events.append(event)
-            if dies(event):
-                raise Killed
-
-        recorder = Recorder(self.folder, listen)
-        try:
-            return train(self.folder, recorder, control or Control(), own_process=False)
-        finally:
-            recorder.close()
-
-    def of(self, kind: str) -> list[Any]:
-        return [event for event in self.events if event.type == kind]
-
-    def weights(self, place: str) -> dict[str, Any]:
-        return load_file(self.folder.path / place / WEIGHTS)
-
-    def digest(self, place: str = "adapter/last") -> str:
-        return hashlib.sha256((self.folder.path / place / WEIGHTS).read_bytes()).hexdigest()
 
 
 @pytest.fixture(scope="module")

@@ -84,7 +84,8 @@ class MicroBatches:
         the error is forgotten, and with it all that its frames held."""
         try:
             for inputs in todo:
-                losses = [compute(piece) for piece in pieces(inputs, self.pieces)]
+                # Copies: TRL adds to what it is given, and takes from it.
+                losses = [compute(dict(piece)) for piece in pieces(inputs, self.pieces)]
         except Exception as error:
             if not ran_out(error):
                 raise
@@ -147,10 +148,10 @@ def _halves(inputs: Inputs) -> tuple[Inputs, Inputs] | None:
 
 def _rows(inputs: Inputs, start: int, stop: int) -> Inputs:
     """Some rows, without the padding that only the others needed."""
-    chosen = {name: tensor[start:stop] for name, tensor in inputs.items()}
+    chosen = {name: x[start:stop] if torch.is_tensor(x) else x for name, x in inputs.items()}
     mask = chosen.get("attention_mask")
     return chosen if mask is None else _columns(chosen, 0, int(mask.sum(dim=1).max()))
 
 
 def _columns(inputs: Inputs, start: int, stop: int) -> Inputs:
-    return {name: tensor[:, start:stop] for name, tensor in inputs.items()}
+    return {name: x[:, start:stop] if torch.is_tensor(x) else x for name, x in inputs.items()}
