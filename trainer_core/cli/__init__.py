@@ -41,6 +41,7 @@ def _application() -> "typer.Typer":
         smoke,
         stop,
         train,
+        ui,
     )
     from trainer_core.cli.config import config
     from trainer_core.cli.dashboard import open_dashboard
@@ -71,7 +72,20 @@ def _application() -> "typer.Typer":
             raise typer.Exit(open_dashboard(None, fps))
 
     application.add_typer(config, name="config")
-    commands = (demo, train, multi_run, plan, smoke, data, export, runs, attach, stop, doctor)
+    commands = (
+        demo,
+        train,
+        multi_run,
+        plan,
+        smoke,
+        data,
+        export,
+        runs,
+        attach,
+        stop,
+        ui,
+        doctor,
+    )
     for module in commands:
         name = module.__name__.rpartition(".")[2]
         application.command(name.replace("_", "-"))(getattr(module, name))
