@@ -182,10 +182,10 @@ def test_a_name_that_nothing_explains_is_taken_for_a_file(
 
 
 def test_a_broken_dataset_info_is_a_user_error(refuse: Refuse, info: Path) -> None:
-    for content in (b"{", b"\xff\xfe", b"[" * 100_000):
+    for content in (b"{", b"\xff\xfe", b"[" * 100_000, b"[1]"):
         info.write_bytes(content)
         assert "dataset_info.json" in str(refuse(f"{SMALL}dataset_dir: data\n"))
-    info.write_text("[1]")
+    info.write_text("{}")
     assert refuse(SMALL.replace("identity", "[1]")).where.endswith(":3")
 
 

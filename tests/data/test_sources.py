@@ -239,6 +239,29 @@ def test_the_first_rows_of_a_large_file_are_there_at_once(tmp_path: Path) -> Non
     assert len(rows(path=bomb, limit=3)) == 3
 
 
+def test_a_text_that_stands_in_every_row_of_a_table_is_in_memory_once(tmp_path: Path) -> None:
+    """A thousandth of what these 1,700 bytes say is more than a machine has."""
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 100_000, pa.int32()), ["x" * (1 << 20)])
+    bomb = tmp_path / "bomb.parquet"
+    pq.write_table(pa.table({"question": text, "answer": text}), bomb, compression="zstd")
+    before = pa.total_allocated_bytes()
+    found = rows(path=bomb, limit=100)
+    assert len(found[99].data["answer"]) == 1 << 20
+    assert pa.default_memory_pool().max_memory() - before < 512 << 20
+
+
+def test_a_table_that_says_its_rows_are_giants(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["x" * (17 << 20)]}), file, compression="zstd")
+    assert "rows of more than 16 MiB in text" in refused(path=file)
+
+
+def test_a_file_that_is_compressed_and_does_not_say_so(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(gzip.compress(JSONL.encode()))
+    assert "Let its name end in .gz" in refused(path=file)
+
+
 def test_pairs(tmp_path: Path) -> None:
     inputs, answers = tmp_path / "in", tmp_path / "out"
     inputs.mkdir()

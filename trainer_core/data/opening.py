@@ -58,4 +58,4 @@ def first_conversations(data: DataSection, source: OpenSource) -> Iterator[Conve
 def no_rows(sources: list[OpenSource]) -> UserError:
     """What to say of data without a row."""
     names = ", ".join(source.given.name for source in sources[:3])
-    return UserError(f"{names} has no rows", hint="It needs one JSON object a line.")
+    return UserError(f"{names} has no rows", hint="A row is a line of JSON or of a table.")

@@ -7,6 +7,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from trainer_core.data.problems import Problem
 
+# Bytes or characters of one row. A longer one is no example to learn from, but a file that is
+# something else, or meant to fill the memory.
+MOST_ROW = 16 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Row:

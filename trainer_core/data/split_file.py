@@ -11,11 +11,13 @@ import numpy.typing as npt
 from trainer_core.config.data_section import SPLIT_WORDS, SPLITS
 from trainer_core.errors import UserError
 from trainer_core.files import write_atomically
+from trainer_core.reading import read_text
 
 # Headers that the files of earlier tools have.
 ID_COLUMNS = ("id", "id_arquivo")
 SPLIT_COLUMNS = ("split", "alvo", "divisão", "divisao", "grupo")
 SHOWN = 5
+MOST = 512 << 20  # bytes: some ten million rows
 
 
 def follow_split_file(
@@ -52,9 +54,11 @@ def follow_split_file(
 def read_split_file(path: Path) -> dict[str, tuple[int, int]]:
     """Each id's split (an index of SPLITS) and the line it stands on. Raises UserError."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the split file {path} cannot be read: {error}") from None
+        text = read_text(path, MOST).removeprefix("\ufeff")
+    except FileNotFoundError:
+        raise UserError(
+            f"the split file {path} does not exist", hint="Check data.split.file."
+        ) from None
     head = text.partition("\n")[0]
     delimiter = max(",;\t|", key=head.count)
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)

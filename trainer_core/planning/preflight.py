@@ -4,7 +4,8 @@ from pathlib import Path
 
 from trainer_core.config.data_section import SPLITS, DataSection
 from trainer_core.config.load import LoadedConfig
-from trainer_core.data.opening import first_conversations, open_sources
+from trainer_core.data.opening import first_conversations, no_rows, open_sources
+from trainer_core.data.rows import rows_of
 from trainer_core.errors import UserError
 from trainer_core.hardware.facts import machine_facts
 from trainer_core.planning.backend import choose_backend, require_supported
@@ -45,5 +46,8 @@ def _all_pairs(data: DataSection) -> bool:
             for name in SPLITS
         }
     )
-    talks = [talk for source in open_sources(here) for talk in first_conversations(here, source)]
+    opened = open_sources(here)
+    talks = [talk for source in opened for talk in first_conversations(here, source)]
+    if opened and not talks and all(next(rows_of(one.source, 1), None) is None for one in opened):
+        raise no_rows(opened)
     return all(talk.pair or talk.text is not None for talk in talks)

@@ -1,6 +1,5 @@
 """LLaMA-Factory's datasets: names that dataset_info.json explains."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,10 @@ from trainer_core.config.imports.rules import (
 )
 from trainer_core.config.imports.values import blank, names, text, whole
 from trainer_core.config.yaml_file import Keys
+from trainer_core.errors import UserError
+from trainer_core.reading import read_object
 
 INFO = "dataset_info.json"
-_MAX_BYTES = 16 << 20
 _REMOTE = ("ONLINE", "REMOTE")
 # Its names of columns to ours, for rows with a prompt and an answer, and for messages.
 _ALPACA = {"prompt": "prompt", "query": "input", "response": "completion", "system": "system"}
@@ -62,14 +62,11 @@ def _known(reading: Reading) -> tuple[str, dict[str, Any]]:
     folder = found(reading, folder)
     path = reading.folder / Path(folder).expanduser() / INFO
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise reading.refusal(keys, f"has a {INFO} of more than 16 MiB")
-        known = json.loads(path.read_text(encoding="utf-8"))
+        return folder, read_object(path)
     except FileNotFoundError:
         return folder, {}
-    except (OSError, ValueError, RecursionError) as error:
+    except UserError as error:
         raise reading.refusal(keys, f"has a {INFO} that cannot be read: {error}") from None
-    return folder, known if isinstance(known, dict) else {}
 
 
 def _put_known(reading: Reading, keys: Keys, at: str, folder: str, about: Any) -> None:

@@ -64,7 +64,7 @@ def not_readable(path: str, error: Exception) -> UserError:
     kind = "gzip" if path.lower().endswith(".gz") else "zstd"
     if path.lower().endswith(COMPRESSED):
         return UserError(f"{path} is not {kind}, or is cut off: {error}", hint="Fetch it again.")
-    return UserError(f"the data file {path} cannot be read: {error}")
+    return UserError(f"the data file {path} cannot be read: {error}", hint="Fetch it again.")
 
 
 @contextmanager

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from trainer_core.data.problems import Problem
-from trainer_core.data.rows import Chunk, Row
+from trainer_core.data.rows import MOST_ROW, Chunk, Row
 from trainer_core.data.sources.content import Content, reading
 from trainer_core.data.sources.several import in_chunks
 from trainer_core.errors import UserError
 
-MAX_FIELD = 16 << 20
 # A record of more lines than this is a quote that was never closed, not a record.
 MAX_LINES = 10_000
 # What Python makes of bytes that are not UTF-8.
@@ -40,12 +39,12 @@ class CsvFile:
         return self.content.fingerprint()
 
     def _rows(self) -> Iterator[Row]:
-        csv.field_size_limit(MAX_FIELD)
+        csv.field_size_limit(MOST_ROW)
         with reading(self.content) as file:
             text = io.TextIOWrapper(
                 file, encoding="utf-8-sig", newline="", errors="surrogateescape"
             )
-            head = text.readline(MAX_FIELD)
+            head = text.readline(MOST_ROW)
             if not head:
                 return
             delimiter = self.delimiter or max(",;\t|", key=head.count)
@@ -67,7 +66,7 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._next or self._text.readline(MAX_FIELD)
+        line = self._next or self._text.readline(MOST_ROW)
         self._next = ""
         if not line:
             raise StopIteration

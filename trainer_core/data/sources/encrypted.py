@@ -90,7 +90,13 @@ def decrypted_bytes(path: str, key_env: str) -> bytes:
 
     cipher = _cipher(key_env)
     with opened(path) as file:
-        tokens = file.read(MAX_FILE).split()
+        data = file.read(MAX_FILE + 1)
+    if len(data) > MAX_FILE:
+        raise UserError(
+            f"{path} is larger than {MAX_FILE >> 20} MiB, and must be decrypted as a whole",
+            hint="Cut it into several files.",
+        )
+    tokens = data.split()
     pieces = []
     for number, token in enumerate(tokens, 1):
         try:

@@ -29,7 +29,9 @@ def opened(path: str) -> BufferedReader:
         what = "does not exist" if isinstance(error, FileNotFoundError) else "cannot be read"
         reason = getattr(error, "strerror", None) or str(error)
         why = "" if isinstance(error, FileNotFoundError) else f": {reason}"
-        raise UserError(f"the data file {path} {what}{why}") from None
+        raise UserError(
+            f"the data file {path} {what}{why}", hint="Check the path, and that you may read it."
+        ) from None
     mode = os.fstat(number).st_mode
     if not stat.S_ISREG(mode):
         os.close(number)

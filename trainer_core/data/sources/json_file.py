@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from trainer_core.data.problems import Problem
-from trainer_core.data.rows import Chunk, Row
+from trainer_core.data.rows import MOST_ROW, Chunk, Row
 from trainer_core.data.sources.content import Content, reading
-from trainer_core.data.sources.json_objects import unique_keys
+from trainer_core.data.sources.json_objects import unique_keys, why_not
 from trainer_core.data.sources.several import in_chunks
 from trainer_core.errors import UserError
 
 PIECE = 1 << 16
-MAX_ROW = 256 << 20
 _SPACE = " \t\n\r"
 
 
@@ -125,7 +124,7 @@ class _Text:
                     raise self._broken(f"{error.msg}{cut}") from None
                 continue
             except (RecursionError, ValueError) as error:
-                raise self._broken(str(error)) from None
+                raise self._broken(why_not(error)) from None
             if end == len(self._text) and self._more():
                 continue  # a number may go on
             self._at = end
@@ -142,8 +141,8 @@ class _Text:
         if self._at:
             self._line += self._text.count("\n", 0, self._at)
             self._text, self._at = self._text[self._at :], 0
-        if len(self._text) > MAX_ROW:
-            raise self._broken(f"a row of more than {MAX_ROW >> 20} MiB")
+        if len(self._text) > MOST_ROW:
+            raise self._broken(f"a row of more than {MOST_ROW >> 20} MiB")
         # As much again as was in vain, so that a large row is not parsed too often.
         piece = self._file.read(max(PIECE, len(self._text)))
         self._ended = not piece
@@ -155,4 +154,8 @@ class _Text:
 
     def _broken(self, message: str) -> UserError:
         line = self._line + self._text.count("\n", 0, self._at)
-        return UserError(f"not JSON: {message}", where=f"{self._path}:{line}")
+        return UserError(
+            f"not JSON: {message}",
+            where=f"{self._path}:{line}",
+            hint="Mend the file, or fetch it again.",
+        )

@@ -3,6 +3,14 @@
 from typing import Any
 
 
+def why_not(error: RecursionError | ValueError) -> str:
+    """What to say of JSON that is right, and cannot be read all the same."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    reason = str(error)
+    return "a number has thousands of digits" if "integer string conversion" in reason else reason
+
+
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object (as `object_pairs_hook` gives it). Raises ValueError for a repeated key."""
     cells = dict(pairs)

@@ -8,14 +8,13 @@ from itertools import islice
 from typing import Any
 
 from trainer_core.data.problems import Problem
-from trainer_core.data.rows import Chunk, Row
+from trainer_core.data.rows import MOST_ROW, Chunk, Row
 from trainer_core.data.sources.content import Content, reading
 from trainer_core.data.sources.files import content_fingerprint, opened
-from trainer_core.data.sources.json_objects import unique_keys
+from trainer_core.data.sources.json_objects import unique_keys, why_not
 from trainer_core.errors import UserError
 
 CHUNK_BYTES = 1 << 20
-MAX_LINE_BYTES = 256 << 20
 HINT = "Each line must be one JSON object."
 _DECODER = json.JSONDecoder(object_pairs_hook=unique_keys)
 _BOM = b"\xef\xbb\xbf"
@@ -116,18 +115,18 @@ class LineBlock:
 def blocks(file: Any, name: str) -> Iterator[bytes]:
     """The bytes of a file, cut after the line that passes `CHUNK_BYTES`.
 
-    Raises UserError naming path:line for a line of more than `MAX_LINE_BYTES`.
+    Raises UserError naming path:line for a line of more than `MOST_ROW`.
     """
     line = 1
     while block := file.read(CHUNK_BYTES):
         if not block.endswith(b"\n"):
             lines = block.count(b"\n")
-            rest = file.readline(MAX_LINE_BYTES)
-            if len(rest) == MAX_LINE_BYTES:
+            rest = file.readline(MOST_ROW)
+            if len(rest) == MOST_ROW:
                 raise UserError(
-                    f"a line of more than {MAX_LINE_BYTES >> 20} MiB",
+                    f"a line of more than {MOST_ROW >> 20} MiB",
                     where=f"{name}:{line + lines}",
-                    hint="Is this JSONL?",
+                    hint="Is this JSONL? Cut such a document into several rows.",
                 )
             block += rest
         yield block
@@ -163,7 +162,7 @@ def _row(line: bytes, path: str, number: int, *, last: bool = False) -> Row:
         cut = " (the file seems to be cut off here)" if last else ""  # no end of line
         return _broken(path, number, f"not JSON: {error.msg}{cut}")
     except (RecursionError, ValueError) as error:
-        return _broken(path, number, f"not JSON that can be read: {error}")
+        return _broken(path, number, f"not JSON that can be read: {why_not(error)}")
     if not isinstance(data, dict):
         return _broken(path, number, f"the line is a {type(data).__name__}, not an object")
     return Row(path, number, data)

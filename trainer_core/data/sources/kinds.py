@@ -15,6 +15,9 @@ from trainer_core.data.sources.parquet import ParquetFile, ParquetStream
 from trainer_core.data.sources.text_file import TextFile
 from trainer_core.errors import UserError
 
+# How files begin that are compressed, whatever they are called.
+_PACKED = {b"\x1f\x8b\x08": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
+
 
 def open_file(path: str) -> Source:
     """The source in a file. Raises UserError where it cannot be read or is of no known kind."""
@@ -36,7 +39,15 @@ def source_of(content: Content, *, in_memory: bool = False) -> Source:
             )
         return ParquetFile(content.path) if plain else ParquetStream(content)
     if name.endswith(".parquet"):
-        raise UserError(f"{content.path} is not a Parquet file, or is cut off")
+        raise UserError(
+            f"{content.path} is not a Parquet file, or is cut off", hint="Fetch it again."
+        )
+    for mark, suffix in _PACKED.items():
+        if head.startswith(mark):
+            raise UserError(
+                f"{content.path} is compressed, and its name does not say so",
+                hint=f"Let its name end in {suffix}.",
+            )
     if name.endswith((".csv", ".tsv")):
         return CsvFile(content, "\t" if name.endswith(".tsv") else "")
     if name.endswith((".txt", ".md", ".markdown")):

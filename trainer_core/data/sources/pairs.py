@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer_core.config.data_section import PairsSection
-from trainer_core.data.rows import Chunk, Row, Source, rows_of
+from trainer_core.data.rows import MOST_ROW, Chunk, Row, Source, rows_of
 from trainer_core.data.sources.encrypted import Decrypted, decrypted_bytes
 from trainer_core.data.sources.files import content_fingerprint, opened
 from trainer_core.data.sources.parquet import ParquetFile
@@ -135,7 +135,12 @@ def _read(path: str, key_env: str | None = None) -> str:
         data = decrypted_bytes(path, key_env)
     else:
         with opened(path) as file:
-            data = file.read()
+            data = file.read(MOST_ROW + 1)
+    if len(data) > MOST_ROW:
+        raise UserError(
+            f"{path} is larger than {MOST_ROW >> 20} MiB, and a file is one row",
+            hint="Cut it into several.",
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

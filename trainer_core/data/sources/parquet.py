@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
-from trainer_core.data.rows import Chunk, Row
+from trainer_core.data.rows import MOST_ROW, Chunk, Row
 from trainer_core.data.sources.content import Content, reading
 from trainer_core.data.sources.files import content_fingerprint, opened
 from trainer_core.data.sources.several import in_chunks
 from trainer_core.errors import UserError
 
 PART = 4096
+# Rows that are turned into Python's values together.
+AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,12 @@ def _parquet(file: IO[bytes], path: str) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(file)
-    except (pa.ArrowException, OSError) as error:
+        plain = pq.ParquetFile(file)
+        columns = [plain.schema.column(number) for number in range(len(plain.schema))]
+        texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+        # A text that stands once in the file and in a million rows shall be in memory once.
+        return pq.ParquetFile(file, metadata=plain.metadata, read_dictionary=texts)
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise _damaged(path, error) from None
 
 
@@ -105,11 +111,28 @@ def _batches(file: Any, group: int, path: str) -> Iterator[Any]:
     import pyarrow as pa
 
     try:
-        yield from file.iter_batches(batch_size=PART, row_groups=[group])
-    except (pa.ArrowException, OSError) as error:
+        _require_no_giant(file.metadata.row_group(group), path)
+        for batch in file.iter_batches(batch_size=PART, row_groups=[group]):
+            for start in range(0, len(batch), AT_ONCE):
+                yield batch.slice(start, AT_ONCE)
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise _damaged(path, error) from None
+
+
+def _require_no_giant(group: Any, path: str) -> None:
+    """Raise UserError where rows are said to be larger than any that can be used."""
+    for number in range(group.num_columns):
+        column = group.column(number)
+        if column.total_uncompressed_size > MOST_ROW * max(1, group.num_rows):
+            raise UserError(
+                f"{path} has rows of more than {MOST_ROW >> 20} MiB in {column.path_in_schema}",
+                hint="Cut such documents into several rows.",
+            )
 
 
 def _damaged(path: str, error: Exception) -> UserError:
     reason = " ".join(str(error).split())[:200]
-    return UserError(f"{path} is not a Parquet file, or is damaged: {reason}")
+    return UserError(
+        f"{path} is not a Parquet file, or is damaged: {reason.rstrip('.')}",
+        hint="Fetch it again.",
+    )
