@@ -376,6 +376,7 @@ PREPARE, SPLITS = "tests/tokens/test_prepare.py", "tests/data/test_splits.py"
 SOURCES = "tests/data/test_sources.py"
 TOGETHER = "test_columns_that_rows_are_kept_together_and_shared_out_by"
 # What other tests show, each named where it stands.
+GPU_WATCH = "tests/faults/test_gpu_watch.py"
 ELSEWHERE = {
     "preset": "tests/planning/test_plan.py::test_a_preset_is_an_origin_of_its_own",
     "model.base": "tests/engine/test_bases.py::test_another_base_is_another_model",
@@ -385,6 +386,12 @@ ELSEWHERE = {
     "lora.adapter": "tests/engine/test_bases.py::test_an_adapter_is_gone_on_with",
     "logging.hardware_seconds": "tests/engine/test_bases.py::test_the_pace_of_hardware_samples",
     "safety.bad_loss": "tests/engine/test_bases.py::test_a_loss_that_is_not_a_number",
+    "safety.gpu_watch": f"{GPU_WATCH}::test_the_watch_begins_with_the_settings",
+    "safety.gpu_warn": f"{GPU_WATCH}::test_it_warns_once_and_again_only_after_it_has_cooled",
+    "safety.gpu_pause": f"{GPU_WATCH}::test_it_pauses_until_it_is_five_degrees_cooler",
+    "safety.gpu_stop": f"{GPU_WATCH}::test_it_saves_and_stops_before_the_device_shuts_itself_down",
+    "safety.throttling": f"{GPU_WATCH}::test_throttling_can_be_left_alone",
+    "safety.memory_errors": f"{GPU_WATCH}::test_memory_errors_can_be_gone_on_with",
     "tracking.project": "tests/engine/test_loop_config.py::test_trackers_hear_of_the_project",
     "export.formats": f"{EXPORTS}::test_a_run_exports_itself_when_it_has_finished",
     "export.quantizations": f"{EXPORTS}::test_a_run_exports_itself_when_it_has_finished",

@@ -99,6 +99,11 @@ class GpuReader:
         found = self._processes(index)
         return next((process.usedGpuMemory for process in found if process.pid == pid), None)
 
+    def used_by(self, pid: int) -> set[int]:
+        """The indices of the GPUs on which a process computes; none where NVML does not tell."""
+        indices = range(len(self._handles))
+        return {i for i in indices if any(process.pid == pid for process in self._processes(i))}
+
     def holders(self, index: int = 0) -> list[Holder]:
         """The processes that compute on a GPU, those with the most memory first; none where NVML
         does not tell."""

@@ -57,17 +57,16 @@ class GpuGuard:
         return self._watch
 
     def _in_use(self, gpus: list[Gpu]) -> list[Gpu]:
-        """Those that this process has memory of, now or before; where NVML does not tell (in a
+        """Those that this process computes on, now or before; where NVML does not tell (in a
         container it may not), the first, which a run takes."""
-        mine = (g.index for g in gpus if self._reader.taken_by(os.getpid(), g.index) is not None)
-        self._used.update(mine)
+        self._used |= self._reader.used_by(os.getpid())
         return [gpu for gpu in gpus if gpu.index in (self._used or {0})]
 
     def _do(self, act: Act) -> None:
         if act.kind == "warn":
             self._recorder.record(Notice(message=act.message, hint=act.hint))
             return
-        log.log(logging.INFO if act.kind in {"note", "release"} else logging.WARNING, act.message)
+        log.info(act.message)
         if act.kind == "hold":
             self._control.hold(act.name, act.message)
         elif act.kind == "release":

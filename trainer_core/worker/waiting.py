@@ -88,7 +88,7 @@ def wait_for_room(folder: RunFolder, recorder: Recorder, control: Control) -> No
     run = status.run if status is not None else folder.path.name
     place = Queue().take(run, wanted, [gpu.uuid for gpu in gpus])
     try:
-        room = _Waiting(wanted, reader, place, recorder, control).wait()
+        room = Waiting(wanted, reader, place, recorder, control).wait()
     except BaseException:
         place.leave()
         raise
@@ -126,7 +126,7 @@ def _keep_turn(place: Place, recorder: Recorder) -> None:
     place.leave()
 
 
-class _Waiting:
+class Waiting:
     """Looks again and again, and says what it waits for."""
 
     def __init__(

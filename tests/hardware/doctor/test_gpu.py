@@ -10,6 +10,7 @@ from trainer_core.hardware.doctor import gpu
 from trainer_core.hardware.doctor.driver import Driver, read_driver
 from trainer_core.hardware.doctor.finding import Finding
 from trainer_core.hardware.doctor.torch_build import torch_build
+from trainer_core.hardware.gpu_limits import DeviceLimits
 from trainer_core.hardware.gpus import Gpu
 
 CARD = {"sys/bus/pci/devices/0/vendor": "0x10de\n", "sys/bus/pci/devices/0/class": "0x030200\n"}
@@ -86,6 +87,30 @@ def test_memory_that_others_use_is_said(tmp_path: Path) -> None:
     *_, busy = look(tmp_path, h100(used=30 * GIB))
     assert (busy.level, busy.command) == ("note", "nvidia-smi")
     assert "30.0 GiB of GPU 0" in busy.text
+
+
+def test_the_limits_of_its_temperature_and_those_of_a_run(tmp_path: Path) -> None:
+    driver = h100()
+    driver.limits = [DeviceLimits(slowdown=89, shutdown=95)]
+    heat = look(tmp_path, driver)[-1]
+    assert heat.level == "ok"
+    assert heat.text == (
+        "GPU 0 slows down at 89 °C and shuts down at 95 °C; a run warns at 84, pauses at 89 and "
+        "stops at 93 °C."
+    )
+    driver.limits = [DeviceLimits()]
+    assert "names no limit; a run warns at 82" in look(tmp_path, driver)[-1].text
+
+
+def test_memory_that_fails(tmp_path: Path) -> None:
+    driver = h100()
+    driver.limits = [DeviceLimits()]
+    driver.gpus[0].memory_errors = 4
+    broken = look(tmp_path, driver)[-1]
+    assert (broken.level, broken.command) == ("warning", "sudo nvidia-smi --gpu-reset -i GPU-1")
+    assert "4 uncorrected errors" in broken.text
+    driver.gpus[0].memory_errors, driver.gpus[0].remap_pending = 0, True
+    assert look(tmp_path, driver)[-1].level == "note"
 
 
 def test_a_gpu_that_fell_off_the_bus(tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ from typing import Any
 import pynvml
 from pydantic import BaseModel
 
+from trainer_core.hardware.gpu_limits import DeviceLimits
 from trainer_core.hardware.gpus import Gpu, GpuReader
 
 
 class Driver(BaseModel):
     """Versions as the driver says them, `cuda` the newest CUDA that it can serve; `gpus` those that
-    this process may use, each with its compute capability, of `installed` in the machine.
+    this process may use, each with its compute capability and the limits of its temperature, of
+    `installed` in the machine.
 
     `error` is NVML's number where it could not be asked, and 0 otherwise; `words` says it.
     """
@@ -23,6 +25,7 @@ class Driver(BaseModel):
     installed: int = 0
     gpus: list[Gpu] = []
     capabilities: list[tuple[int, int] | None] = []
+    limits: list[DeviceLimits] = []
 
 
 def read_driver() -> Driver:
@@ -34,13 +37,15 @@ def read_driver() -> Driver:
         installed = pynvml.nvmlDeviceGetCount()
     except pynvml.NVMLError as error:
         return Driver(error=error.value, words=str(error))
-    gpus = GpuReader().read()
+    reader = GpuReader()
+    gpus = reader.read()
     return Driver(
         version=version.decode() if isinstance(version, bytes) else version,
         cuda=(cuda // 1000, cuda % 1000 // 10),
         installed=installed,
         gpus=gpus,
         capabilities=[_capability(gpu) for gpu in gpus],
+        limits=reader.limits(),
     )
 
 

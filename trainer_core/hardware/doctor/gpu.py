@@ -5,10 +5,12 @@ from collections.abc import Iterator
 
 import pynvml
 
+from trainer_core.config.safety_section import SafetySection
 from trainer_core.hardware.doctor.driver import Driver
 from trainer_core.hardware.doctor.finding import Finding, note, ok, problem, warning
 from trainer_core.hardware.doctor.surroundings import Surroundings
 from trainer_core.hardware.doctor.torch_build import TorchBuild, torch_build
+from trainer_core.hardware.gpu_limits import DeviceLimits, run_limits
 from trainer_core.hardware.gpus import Gpu
 from trainer_core.text import size
 
@@ -29,6 +31,9 @@ def look(place: Surroundings) -> Iterator[Finding]:
         yield from _driver(driver)
         for gpu, capability in zip(driver.gpus, driver.capabilities, strict=True):
             yield from _gpu(gpu, capability, build)
+        for gpu, limits in zip(driver.gpus, driver.limits, strict=False):
+            yield from _heat(gpu, limits)
+            yield from _memory(gpu)
     if build is not None:
         yield _torch(build, driver)
 
@@ -135,6 +140,39 @@ def _gpu(
         )
     if capability is not None:
         yield from _old(name, capability, build)
+
+
+def _heat(gpu: Gpu, device: DeviceLimits) -> Iterator[Finding]:
+    """At which temperatures the GPU protects itself, and at which a run that sets nothing does."""
+    if not gpu.uuid:
+        return
+    names = {"slows down": device.slowdown, "shuts down": device.shutdown}
+    told = [f"{does} at {degrees:.0f} °C" for does, degrees in names.items() if degrees is not None]
+    own = f"GPU {gpu.index} {' and '.join(told)}" if told else f"GPU {gpu.index} names no limit"
+    run = run_limits(SafetySection(), device)
+    yield ok(
+        AREA,
+        f"{own}; a run warns at {run.warn:.0f}, pauses at {run.pause:.0f} and stops at "
+        f"{run.stop:.0f} °C.",
+    )
+
+
+def _memory(gpu: Gpu) -> Iterator[Finding]:
+    if gpu.memory_errors:
+        yield warning(
+            AREA,
+            f"GPU {gpu.index} has seen {gpu.memory_errors} uncorrected errors of its memory since "
+            "its driver was loaded.",
+            "Reset it when nothing runs on it; should they come back, its memory is failing.",
+            f"sudo nvidia-smi --gpu-reset -i {gpu.uuid}",
+        )
+    elif gpu.remap_pending:
+        yield note(
+            AREA,
+            f"GPU {gpu.index} wants to take rows of its memory out of use, which needs a reset.",
+            "Reset it when nothing runs on it.",
+            f"sudo nvidia-smi --gpu-reset -i {gpu.uuid}",
+        )
 
 
 def _old(name: str, capability: tuple[int, int], build: TorchBuild | None) -> Iterator[Finding]:
