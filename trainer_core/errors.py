@@ -10,11 +10,15 @@ Anything else that escapes is our own bug.
 
 import errno
 from pathlib import Path
+from typing import Literal
 
 EXIT_FINISHED = 0
 EXIT_FAILED = 1
 EXIT_USER = 2
 EXIT_STOPPED = 130
+
+# Why a job failed, for whoever wants to act on it; events and status.json carry it.
+Cause = Literal["user", "error", "killed", "out-of-memory", "gpu", "crashed", "hung"]
 
 
 class BackpropError(Exception):
@@ -24,6 +28,7 @@ class BackpropError(Exception):
     """
 
     exit_status = EXIT_FAILED
+    cause: Cause = "error"
 
     def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:
         super().__init__(message)
@@ -42,6 +47,7 @@ class UserError(BackpropError):
     """A mistake in what was asked, or a file that cannot be used."""
 
     exit_status = EXIT_USER
+    cause = "user"
 
 
 class LockedError(UserError):

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter
 
+from trainer_core.errors import Cause
 from trainer_core.hardware.sample import MachineSample
 from trainer_core.runs.event import BaseEvent
 from trainer_core.runs.multi_run_events import Forgetting, Merged, RunStart, Undone
@@ -196,12 +197,14 @@ class Finished(BaseEvent):
 
 
 class Failed(BaseEvent):
-    """The job died or could not do its work."""
+    """The job died or could not do its work. `cause`: user (a mistake that the user can mend),
+    error (it gave up, or met a bug), killed (from outside), out-of-memory, gpu (the GPU or its
+    driver), crashed (in native code, or without a word), hung (no sign of life)."""
 
     type: Literal["failed"] = "failed"
     message: str
     hint: str = ""
-    cause: Literal["user", "error", "killed", "out-of-memory", "crashed"] = "error"
+    cause: Cause = "error"
     exit_status: int = 1
     step: int = 0
 
@@ -217,7 +220,8 @@ class Reply(BaseEvent):
 
 
 class State(BaseEvent):
-    """Said but not written (n stays 0): what could not be recorded, such as a full disk."""
+    """Said but not written (n stays 0): what the job cannot record itself, such as a full disk, or
+    that it is suspended."""
 
     type: Literal["state"] = "state"
     message: str

@@ -8,7 +8,17 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from trainer_core.runs.events import Event, Metrics, Reply, Stage, State, decode, encode
+from trainer_core.runs.events import (
+    Event,
+    Failed,
+    Finished,
+    Metrics,
+    Reply,
+    Stage,
+    State,
+    decode,
+    encode,
+)
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.jsonl import AppendFile, last_line
 from trainer_core.runs.metrics_files import MetricsFiles
@@ -30,6 +40,7 @@ class Recorder:
         self._metrics = MetricsFiles(folder)
         self._unwritten: deque[Event] = deque(maxlen=MAX_UNWRITTEN)
         self._in_trouble = False
+        self._ended = False
         self.last = last_number(folder.events)
         # Where the job is, for whoever records beside it (hardware samples carry it).
         self.step = 0
@@ -37,8 +48,15 @@ class Recorder:
         self.hardware_seconds = 2.0
 
     def record(self, event: Event) -> None:
-        """Number `event`, write it, pass it on. With a full disk it waits here for room."""
+        """Number `event`, write it, pass it on. With a full disk it waits here for room.
+
+        The end of a job is its last event: an error may come at the same time as a stop, and a stop
+        before the first event. It is passed on even if it cannot be written, unnumbered then.
+        """
         with self._lock:
+            if self._ended:
+                return
+            self._ended = isinstance(event, Finished | Failed)
             self._unwritten.append(event)
             trouble = ""
             try:
@@ -47,6 +65,9 @@ class Recorder:
             except OSError as error:
                 trouble = f"events cannot be written: {error.strerror}"
             self._say(trouble)
+            if self._ended and event in self._unwritten:
+                event.n = 0
+                self._listener(event)
 
     def say(self, reply: Reply) -> None:
         """Pass a reply on without writing it anywhere."""

@@ -7,7 +7,7 @@ from typing import Literal
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from trainer_core.errors import LockedError
+from trainer_core.errors import Cause, LockedError
 from trainer_core.files import write_atomically
 from trainer_core.runs.folder import FORMAT, RunFolder
 
@@ -16,7 +16,8 @@ ENDED: frozenset[str] = frozenset({"finished", "stopped", "failed"})
 
 
 class Status(BaseModel):
-    """What a list of runs and a client that wants to attach need to know."""
+    """What a list of runs and a client that wants to attach need to know. Of a run that failed,
+    `cause` is its Failed.cause; whether it can be gone on with says runs/going_on.py."""
 
     model_config = ConfigDict(extra="ignore", ser_json_inf_nan="strings")
 
@@ -41,6 +42,7 @@ class Status(BaseModel):
     updated: float = 0.0
     ended: float | None = None
     message: str = ""
+    cause: Cause | Literal[""] = ""
     exit_status: int | None = None
 
 

@@ -97,7 +97,7 @@ class RunView:
         elif isinstance(event, State):
             self.trouble = event.message if event.trouble else ""
         elif isinstance(event, Finished | Failed):
-            self.outcome = event
+            self.outcome, self.trouble = event, ""
             self.step = max(self.step, event.step)
         for name, step, value in points_of(event):
             self.curves.setdefault(name, Curve()).add(step, value)

@@ -3,8 +3,8 @@
 Light at import, because the supervisor imports it too; the work itself is imported when it starts.
 """
 
+import faulthandler
 import os
-import signal
 import sys
 import threading
 import time
@@ -12,21 +12,33 @@ import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NoReturn
 
 from filelock import FileLock
 
-from trainer_core.errors import EXIT_STOPPED, BackpropError, LockedError, StoppedError, UserError
+from trainer_core.errors import (
+    EXIT_FINISHED,
+    EXIT_STOPPED,
+    BackpropError,
+    LockedError,
+    StoppedError,
+)
 from trainer_core.files import remove_folder
 from trainer_core.runs.control import Control, Question
 from trainer_core.runs.events import Event, Failed, Finished, Stage, encode
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.recorder import Recorder
 from trainer_core.runs.status import read_status, take_lock
+from trainer_core.worker import platform
+from trainer_core.worker.failure import failed
 from trainer_core.worker.log_events import events_from_logging
 from trainer_core.worker.outbox import Outbox
+from trainer_core.worker.processes import show_stacks_when_asked
 from trainer_core.worker.protocol import Ask, Command, from_client
 from trainer_core.worker.sampling import sample_hardware
+from trainer_core.worker.signals import follow_stop, ignore_terminal
 from trainer_core.worker.status_keeper import StatusKeeper
+from trainer_core.worker.waiting import wait_for_room
 
 # What a job does: given its folder, its recorder and the user's wishes, it returns how it ended.
 Work = Callable[[RunFolder, Recorder, Control], Finished]
@@ -47,25 +59,12 @@ def main(kind: str, path: str, supervisor: "Connection") -> None:
         outbox.put(encode(event))
 
     recorder = Recorder(folder, pass_on)
-    wishes = _Wishes(supervisor, folder, recorder, control, outbox, kind in TEMPORARY)
+    wishes = _Wishes(supervisor, folder, recorder, control, outbox, outcome, kind in TEMPORARY)
     threading.Thread(target=wishes.follow, name="wishes", daemon=True).start()
-    # In a thread, because a signal handler may not wait for the recorder.
-    sigterm = Command(command="stop", reason="SIGTERM")
-    signal.signal(
-        signal.SIGTERM,
-        lambda *_: threading.Thread(target=wishes.obey, args=[sigterm], daemon=True).start(),
-    )
+    follow_stop(lambda: wishes.obey(Command(command="stop", reason="SIGTERM")))
+    control.end_now = wishes.give_up
     perform(folder, recorder, control, _work_of(kind))
-    ended = outcome[-1]
-    if wishes.orphaned:
-        _write_own_status(folder, ended)
-    outbox.close(flush=5.0)
-    recorder.close()
-    status = ended.exit_status if isinstance(ended, Failed) else 0
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Not sys.exit: libraries leave threads and atexit hooks behind that can hang a finished job.
-    os._exit(EXIT_STOPPED if isinstance(ended, Finished) and ended.outcome == "stopped" else status)
+    wishes.end(outcome[0], flush=5.0)
 
 
 def perform(
@@ -74,49 +73,49 @@ def perform(
     """Do `work`, with the machine sampled and our log recorded; its end is the last event."""
     started = time.monotonic()
     recorder.record(Stage(stage="starting"))
-    with events_from_logging(recorder), sample_hardware(folder, recorder):
+    with events_from_logging(recorder), sample_hardware(folder, recorder, control) as look_at_gpus:
         try:
             ended: Finished | Failed = work(folder, recorder, control)
         except StoppedError as error:
-            elapsed = time.monotonic() - started
-            ended = Finished(outcome="stopped", step=0, elapsed=elapsed, message=str(error))
-        except BackpropError as error:
-            message = f"{error.where}: {error.message}" if error.where else error.message
-            cause = "user" if isinstance(error, UserError) else "error"
-            ended = Failed(
-                message=message, hint=error.hint, cause=cause, exit_status=error.exit_status
-            )
+            ended = _stopped(str(error), control, started)
         except Exception as error:
-            traceback.print_exc()
-            ended = _bug(error, folder)
+            if control.stopping and not control.holds_work:  # what breaks then broke by the stop
+                ended = _stopped("stopped before training began", control, started)
+            else:
+                ended = _broken(error, folder, control, look_at_gpus)
         except KeyboardInterrupt:  # only where a person's own program trains in its process
             message = "interrupted; the last checkpoint stands"
-            elapsed = time.monotonic() - started
-            recorder.record(
-                Finished(outcome="stopped", step=control.step, elapsed=elapsed, message=message)
-            )
+            recorder.record(_stopped(message, control, started))
             raise
+    if control.failure is not None and not _is_done(ended):
+        ended = failed(control.failure, folder, control.step)
     recorder.record(ended)
     return ended
 
 
-def _bug(error: Exception, folder: RunFolder) -> Failed:
-    kind = type(error).__name__
-    memory = isinstance(error, MemoryError) or kind == "OutOfMemoryError"
-    if memory:
-        return Failed(
-            message="the job ran out of memory",
-            hint="Lower training.batch_size or model.max_length.",
-            cause="out-of-memory",
-        )
-    reason = " ".join(str(error).split())[:300]
-    return Failed(message=f"{kind}: {reason}", hint=f"The traceback is in {folder.worker_log}.")
+def _is_done(ended: Finished | Failed) -> bool:
+    return isinstance(ended, Finished) and ended.outcome == "finished"
+
+
+def _stopped(message: str, control: Control, started: float) -> Finished:
+    elapsed = time.monotonic() - started
+    return Finished(outcome="stopped", step=control.step, elapsed=elapsed, message=message)
+
+
+def _broken(
+    error: Exception, folder: RunFolder, control: Control, look_at_gpus: Callable[[], None]
+) -> Failed:
+    if not isinstance(error, BackpropError):
+        traceback.print_exc()
+        look_at_gpus()  # that may be why
+    return failed(error, folder, control.step)
 
 
 def _work_of(kind: str) -> Work:
     """The work behind a kind of job; nothing is imported before the job needs it."""
 
     def train(folder: RunFolder, recorder: Recorder, control: Control) -> Finished:
+        wait_for_room(folder, recorder, control)
         from trainer_core.worker.training import train_and_export
 
         return train_and_export(folder, recorder, control)
@@ -137,9 +136,9 @@ def _work_of(kind: str) -> Work:
 
 def _prepare_process() -> None:
     """Before any library is imported: no terminal signals, no telemetry, a known order of GPUs."""
-    for name in ("SIGINT", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    ignore_terminal()
+    faulthandler.enable()
+    show_stacks_when_asked()
     # NVML's order, so that the GPU shown as 1 is the GPU used as 1.
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 
@@ -154,6 +153,7 @@ class _Wishes:
         recorder: Recorder,
         control: Control,
         outbox: Outbox,
+        outcome: list[Finished | Failed],
         temporary: bool,
     ) -> None:
         self._temporary = temporary
@@ -162,6 +162,7 @@ class _Wishes:
         self._recorder = recorder
         self._control = control
         self._outbox = outbox
+        self._outcome = outcome
         self._started = time.monotonic()
         self._lock: FileLock | None = None
         self.orphaned = False
@@ -185,6 +186,9 @@ class _Wishes:
             self._lock = take_lock(self._folder)
         except LockedError:
             os._exit(EXIT_STOPPED)  # someone else has the run: not another byte from here
+        status = read_status(self._folder)
+        if status is not None:
+            platform.forget_address(status.key_file)
         self.obey(Command(command="stop", reason="the supervisor died"))
 
     def obey(self, command: Command) -> None:
@@ -196,13 +200,31 @@ class _Wishes:
         for end in control.before_exit:
             end()
         message = "aborted, not saved" if control.holds_work else "stopped before training began"
-        elapsed = time.monotonic() - self._started
-        ended = Finished(outcome="stopped", step=control.step, elapsed=elapsed, message=message)
+        self.end(_stopped(message, control, self._started))
+
+    def give_up(self) -> None:
+        """End here and now, because the engine does not: a job whose GPU is gone hangs."""
+        failure = self._control.failure
+        if failure is not None:
+            self.end(failed(failure, self._folder, self._control.step))
+
+    def end(self, ended: Finished | Failed, flush: float = 2.0) -> NoReturn:
+        """End the process with its last event, unless it has said another already."""
         self._recorder.record(ended)
+        ended = self._outcome[0]
         if self.orphaned:
             _write_own_status(self._folder, ended)
-        self._outbox.close(flush=2.0)
-        os._exit(EXIT_STOPPED)
+        self._outbox.close(flush)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Not sys.exit: libraries leave threads and atexit hooks behind that can hang a job's end.
+        os._exit(_exit_status(ended))
+
+
+def _exit_status(ended: Finished | Failed) -> int:
+    if isinstance(ended, Failed):
+        return ended.exit_status
+    return EXIT_STOPPED if ended.outcome == "stopped" else EXIT_FINISHED
 
 
 def _write_own_status(folder: RunFolder, ended: Finished | Failed) -> None:

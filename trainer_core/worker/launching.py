@@ -10,7 +10,8 @@ from trainer_core.errors import LockedError, UserError
 from trainer_core.files import write_atomically
 from trainer_core.planning.export_limits import require_exportable
 from trainer_core.runs.folder import RunFolder, run_name
-from trainer_core.runs.registry import find_run, new_run, unfinished_run, write_config
+from trainer_core.runs.recorder import last_number
+from trainer_core.runs.registry import RunEntry, find_run, new_run, unfinished_run, write_config
 from trainer_core.runs.status import is_alive, new_status, read_status, write_status
 from trainer_core.runs.trained import holds
 from trainer_core.worker.client import start
@@ -52,6 +53,36 @@ def launch_run(
     write_status(folder, new_status(run_id, "train", config.model.base, config.data.name))
     start_when_free(folder, wait_for)
     return folder
+
+
+def resume_run(
+    entry: RunEntry,
+    *,
+    warm: bool = False,
+    overrides: Sequence[str] = (),
+    wait_for: int | None = None,
+) -> int:
+    """Start the worker of a run that ended before its end, which goes on from its newest
+    checkpoint; returns the number of the last event before. With `warm` it goes on with other
+    settings, data or base than it had; `wait_for` as for `launch_run`.
+
+    Raises UserError for what cannot be gone on with, LockedError if it goes on already,
+    BackpropError if the worker does not start.
+    """
+    folder = entry.folder
+    if entry.status.state == "finished" and not warm:
+        raise UserError(
+            f"{entry.id} has finished",
+            hint=f"What it trained is in {folder.path}. To train on from there: --warm "
+            "--set training.steps=N",
+        )
+    if not folder.config.exists():
+        raise UserError(f"{folder.path} has no config.yaml, so it cannot be resumed")
+    if warm:
+        make_warm(folder, overrides)
+    before = last_number(folder.events)
+    start_when_free(folder, wait_for)
+    return before
 
 
 def start_when_free(folder: RunFolder, wait_for: int | None) -> None:

@@ -4,7 +4,9 @@ Linux is where this runs every day; the Windows branches are type-checked and no
 """
 
 import os
+import re
 import secrets
+import shutil
 import socket
 import stat
 import subprocess
@@ -59,6 +61,15 @@ def address_exists(address: str) -> bool:
     return sys.platform == "win32" or Path(address).exists()
 
 
+def forget_address(key_file: str) -> None:
+    """Remove the folder of an address whose owner died, named by its key file. Nothing else is
+    removed, whatever the name says: it comes from a file."""
+    folder = Path(key_file).parent
+    ours = any(folder.parent == place for place in _private_folders())
+    if ours and re.fullmatch("[0-9a-f]{8}", folder.name) and not _unfit(folder.parent):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def cut(connection: "Connection") -> None:
     """End a connection at once, waking whoever waits in it."""
     if sys.platform == "win32":
@@ -71,15 +82,8 @@ def cut(connection: "Connection") -> None:
 
 def _private_folder() -> Path:
     """The user's runtime folder, else a folder of the user's own in the temporary folder."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if sys.platform == "win32":
-        user = os.environ.get("USERNAME", "user")
-    else:
-        user = str(os.getuid())
-    candidates = [Path(runtime) / "backprop"] if runtime else []
-    candidates += [Path(tempfile.gettempdir()) / f"backprop-{user}", Path(f"/tmp/backprop-{user}")]  # noqa: S108 - owner and mode are checked below
     problems = []
-    for folder in candidates:
+    for folder in _private_folders():
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             problem = _unfit(folder)
@@ -89,6 +93,18 @@ def _private_folder() -> Path:
             return folder
         problems.append(f"{folder}: {problem}")
     raise OSError(f"no folder for the worker's socket: {'; '.join(problems)}")
+
+
+def _private_folders() -> list[Path]:
+    """Where it may be; the first that is fit is taken."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if sys.platform == "win32":
+        user = os.environ.get("USERNAME", "user")
+    else:
+        user = str(os.getuid())
+    candidates = [Path(runtime) / "backprop"] if runtime else []
+    candidates += [Path(tempfile.gettempdir()) / f"backprop-{user}", Path(f"/tmp/backprop-{user}")]  # noqa: S108 - owner and mode are checked
+    return candidates
 
 
 def _unfit(folder: Path) -> str:

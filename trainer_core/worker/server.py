@@ -9,7 +9,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 
-from trainer_core.runs.events import Event, encode
+from trainer_core.runs.events import Event, State, encode
 from trainer_core.worker import platform
 from trainer_core.worker.handshake import HandshakeError, prove_to_client, time_limit
 from trainer_core.worker.outbox import Outbox
@@ -40,6 +40,8 @@ class RunServer:
         self._job = job
         self._on_wish = on_wish
         self._last = last
+        # What is wrong just now and stands in no file, for clients that come later.
+        self._trouble: bytes | None = None
         self._lock = threading.Lock()
         self._clients: set[Outbox] = set()
         # Whoever started the worker may be slow to attach; only then does being alone count.
@@ -55,6 +57,8 @@ class RunServer:
         message = encode(event)
         with self._lock:
             self._last = max(self._last, event.n)
+            if isinstance(event, State):
+                self._trouble = message if event.trouble else None
             for client in self._clients:
                 client.put(message)
 
@@ -142,6 +146,8 @@ class RunServer:
         outbox = Outbox(connection)
         with self._lock:  # subscribed first, so that nothing falls between file and wire
             outbox.put(pack(Welcome(run=self._run, job=self._job, last=self._last)))
+            if self._trouble is not None:
+                outbox.put(self._trouble)
             self._clients.add(outbox)
         return outbox
 

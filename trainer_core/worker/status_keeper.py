@@ -64,6 +64,7 @@ class StatusKeeper:
             status.exit_status = 0 if event.outcome == "finished" else 130
         else:
             status.state, status.exit_status = "failed", event.exit_status
+            status.cause = event.cause
 
 
 _STATES: dict[str, Phase] = {"starting": "starting", "paused": "paused", "stopping": "stopping"}

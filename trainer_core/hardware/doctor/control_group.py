@@ -30,14 +30,14 @@ def allowance(place: Surroundings) -> Allowance:
     cores: list[float] = []
     for controllers, path in control_groups(place):
         if not controllers:  # version 2
-            for folder in _upwards(BASE, path):
+            for folder in upwards(BASE, path):
                 memory += _numbers(place, f"{folder}/memory.max", f"{folder}/memory.high")
                 cores += _share(place.read(f"{folder}/cpu.max"))
         if "memory" in controllers:
-            for folder in _upwards(f"{BASE}/memory", path):
+            for folder in upwards(f"{BASE}/memory", path):
                 memory += _numbers(place, f"{folder}/memory.limit_in_bytes")
         if "cpu" in controllers:
-            for folder in _upwards(f"{BASE}/{','.join(controllers)}", path):
+            for folder in upwards(f"{BASE}/{','.join(controllers)}", path):
                 quota = place.read(f"{folder}/cpu.cfs_quota_us") or ""
                 period = place.read(f"{folder}/cpu.cfs_period_us") or ""
                 cores += _share(f"{quota} {period}")
@@ -53,7 +53,7 @@ def control_groups(place: Surroundings) -> list[tuple[list[str], str]]:
     ]
 
 
-def _upwards(base: str, path: str) -> Iterator[Path]:
+def upwards(base: str, path: str) -> Iterator[Path]:
     """The folder of a group and of those above it. Inside a container the path may be one of the
     host's, that is not mounted; what is then in `base` itself is ours."""
     inside = PurePosixPath(path.lstrip("/"))
