@@ -202,6 +202,22 @@ def test_a_torn_point_is_ignored(tmp_path: Path) -> None:
     assert load_curve(path).values.tolist() == [5, 6]
 
 
+def test_a_curve_that_is_only_drawn_stays_small_and_keeps_its_extremes() -> None:
+    curve = Curve(limit=64)
+    for step in range(10_000):
+        value = {5_000: 9.0, 5_001: -5.0, 5_002: math.inf}.get(step, 1.0)
+        curve.add(step, math.nan if step % 7 == 0 else value)
+        assert len(curve) <= 64
+    assert {-5.0, 1.0, 9.0} <= set(curve.values.tolist())
+    assert curve.steps[0] < 300
+    assert np.all(np.diff(curve.steps) > 0)
+    assert np.diff(curve.steps).max() < 10_000 / 8, "a stretch of the run is gone"
+    assert curve.steps[-1] == 9_999
+    curve.add(200, 3.0)  # a resume goes back
+    assert curve.steps[-1] == 200
+    assert curve.last == 3.0
+
+
 def test_thinning_keeps_the_extremes() -> None:
     curve = Curve()
     for step in range(100_000):

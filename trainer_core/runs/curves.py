@@ -16,10 +16,17 @@ from trainer_core.runs.events import Eval, Event, Metrics
 Floats = npt.NDArray[np.float64]
 
 
-class Curve:
-    """Points of one metric, with steps strictly rising."""
+# What is kept of a curve that is only drawn: many times what a plot has room for, and a quarter of
+# a megabyte however long the run is.
+SHOWN_POINTS = 1 << 14
 
-    def __init__(self) -> None:
+
+class Curve:
+    """Points of one metric, with steps strictly rising. With a `limit` (points, at least 8) they
+    are thinned whenever that many are there: of each stretch the lowest and the highest stay."""
+
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = limit
         self._points = np.empty((256, 2), dtype=np.float64)
         self._count = 0
 
@@ -45,11 +52,26 @@ class Curve:
         """Append a point; what stood at this step or after it is dropped."""
         if self._count and step <= self._points[self._count - 1, 0]:
             self._count = int(np.searchsorted(self.steps, step))
+        if self._count == self._limit:
+            self._thin(self._limit // 4)
         if self._count == len(self._points):
             room = np.empty((max(256, self._count), 2), dtype=np.float64)
             self._points = np.concatenate([self._points, room])
         self._points[self._count] = (step, value)
         self._count += 1
+
+    def _thin(self, stretches: int) -> None:
+        """Keep two points of each of as many stretches of equally many steps, so that what is long
+        past is as fine as the rest; and the newest point."""
+        finite = np.flatnonzero(np.isfinite(self.values))
+        share = (self.steps[finite] - self.steps[0]) / (self.steps[-1] - self.steps[0])
+        stretch = np.minimum(share * stretches, stretches - 1).astype(int)
+        order = finite[np.lexsort((self.values[finite], stretch))]
+        ends = np.flatnonzero(np.diff(stretch, prepend=-1, append=stretches))
+        lowest, highest = order[ends[:-1]], order[ends[1:] - 1]
+        kept = np.unique(np.concatenate([lowest, highest, [self._count - 1]]))
+        self._points[: len(kept)] = self._points[kept]
+        self._count = len(kept)
 
     def after(self, step: float) -> "Curve":
         """The points after `step`, their steps counted from there."""

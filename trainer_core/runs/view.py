@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 
-from trainer_core.runs.curves import Curve, points_of
+from trainer_core.runs.curves import SHOWN_POINTS, Curve, points_of
 from trainer_core.runs.events import (
     Checkpoint,
     Eval,
@@ -100,7 +100,7 @@ class RunView:
             self.outcome, self.trouble = event, ""
             self.step = max(self.step, event.step)
         for name, step, value in points_of(event):
-            self.curves.setdefault(name, Curve()).add(step, value)
+            self.curves.setdefault(name, Curve(SHOWN_POINTS)).add(step, value)
 
     def curve(self, name: str) -> Curve:
         """The curve `name`, empty if nothing came yet."""
