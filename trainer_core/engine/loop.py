@@ -318,6 +318,7 @@ class Loop(SFTTrainer):  # type: ignore[misc]
     def evaluate(self, *arguments: Any, **named: Any) -> Any:
         self._recorder.record(Stage(stage="evaluating", detail=f"step {self.step}"))
         result = super().evaluate(*arguments, **named)
+        self._remember()  # reading the validation data draws a number, too
         self._recorder.record(Stage(stage="training"))
         # The time spent here is not the time of a step.
         self._step_ends.clear()
@@ -462,4 +463,3 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         if self._evaluation_due and self.eval_dataset is not None:
             self._evaluation_due = False
             self.evaluate()
-            self._remember()
