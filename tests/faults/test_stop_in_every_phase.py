@@ -19,21 +19,21 @@ WORKER = Path(__file__).with_name("stopped_worker.py")
 SETTINGS = [
     "model.backend=transformers",
     "training.steps=12",
-    "training.eval_steps=5",
-    'training.sample_prompts=["What is up?"]',
-    "safety.probe=on",
+    "training.eval_steps=4",
+    "training.sample_prompts=[]",
+    "safety.probe=off",
 ]
+BEFORE = [*SETTINGS, "safety.probe=on", 'training.sample_prompts=["What is up?"]']
 MULTI_RUN = [*SETTINGS, "multi_run.runs=2", "multi_run.eval_rows=8"]
 SECONDS = 10
 
 # Where there is something to save.
 TRAINED = {"training", "evaluating", "paused"}
+# Between two steps: tests/end_to_end/test_interruptions.py.
 PHASES = [
     ("importing", "group", SETTINGS),
-    ("loading", "storm", SETTINGS),
-    ("training", "storm", SETTINGS),
-    ("evaluating", "job", SETTINGS),
-    ("paused", "supervisor", SETTINGS),
+    ("evaluating", "storm", SETTINGS),
+    ("paused", "job", SETTINGS),
 ]
 MORE = [
     (stage, how, settings)
@@ -42,8 +42,8 @@ MORE = [
         ("tokenizing", SETTINGS),
         ("planning", SETTINGS),
         ("loading", SETTINGS),
-        ("measuring", SETTINGS),
-        ("answering", SETTINGS),
+        ("measuring", BEFORE),
+        ("answering", BEFORE),
         ("training", SETTINGS),
         ("evaluating", SETTINGS),
         ("paused", SETTINGS),

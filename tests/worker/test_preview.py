@@ -28,6 +28,20 @@ SECRET = "the sphinx is in the cellar"
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, demo: Path) -> str:
     """36 rows to train on, one of them with a lone surrogate and one broken, and four others."""
+    return written(tmp_path, monkeypatch, demo)
+
+
+@pytest.fixture(scope="module")
+def open_preview(tmp_path_factory: pytest.TempPathFactory, demo: Path) -> Iterator[Preview]:
+    """One for all tests that only ask."""
+    with pytest.MonkeyPatch.context() as patch:
+        preview = Preview(written(tmp_path_factory.mktemp("open"), patch, demo))
+        yield preview
+        preview.close()
+
+
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, demo: Path) -> str:
+    """The rows on disk, and a config that names them."""
     monkeypatch.setattr(client_module, "WORKER", (sys.executable, str(WORKER)))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     rows = [{"question": f"What is {n}? {SECRET}", "answer": f"number {n}"} for n in range(40)]
@@ -57,19 +71,19 @@ def until(condition: Callable[[], object], what: str, seconds: float = 60) -> No
         time.sleep(0.01)
 
 
-def test_report_rows_and_search(preview: Preview) -> None:
-    overview = preview.report().result(60)
+def test_report_rows_and_search(open_preview: Preview) -> None:
+    overview = open_preview.report().result(60)
     assert overview.rows == {"train": 36, "validation": 4}
     assert overview.report.counts["unreadable"] == 1
-    row = preview.row("validation", 1).result(60)
+    row = open_preview.row("validation", 1).result(60)
     assert row.row == 37
     assert [turn.role for turn in row.turns] == ["user", "assistant"]
     shown = "".join(token.text for token in row.tokens if token.trained)
     assert "number 37" in shown
     assert SECRET not in shown
-    assert preview.search("train", "NUMBER 30", 3).result(60) == 30
-    assert preview.search("train", "nowhere", 0).result(60) is None
-    assert preview.place(37).result(60) == row
+    assert open_preview.search("train", "NUMBER 30", 3).result(60) == 30
+    assert open_preview.search("train", "nowhere", 0).result(60) is None
+    assert open_preview.place(37).result(60) == row
 
 
 def test_rows_come_before_all_are_prepared_and_are_the_same_afterwards(
@@ -109,25 +123,25 @@ def test_leaving_in_the_middle_leaves_nothing_half_made(
     assert not list((tmp_path / "cache" / "backprop" / "tokens").iterdir())
 
 
-def test_hostile_rows_and_questions_do_not_end_it(preview: Preview) -> None:
-    assert "alone" in preview.row("train", 7).result(60).turns[1].content
-    assert preview.place(12).result(60).problems
+def test_hostile_rows_and_questions_do_not_end_it(open_preview: Preview) -> None:
+    assert "alone" in open_preview.row("train", 7).result(60).turns[1].content
+    assert open_preview.place(12).result(60).problems
     with pytest.raises(BackpropError, match="no such row"):
-        preview.row("train", 10_000).result(60)
+        open_preview.row("train", 10_000).result(60)
     with pytest.raises(BackpropError, match="does not know"):
-        preview.client.ask({"about": "the weather"}).result(60)
+        open_preview.client.ask({"about": "the weather"}).result(60)
     with pytest.raises(BackpropError, match="too long"):
-        preview.search("train", "x" * 5000, 0).result(60)
+        open_preview.search("train", "x" * 5000, 0).result(60)
     with pytest.raises(BackpropError, match="no text"):
-        preview.search("train", "\ud800", 0).result(60)
-    assert preview.row("train", 0).result(60).index == 0
+        open_preview.search("train", "\ud800", 0).result(60)
+    assert open_preview.row("train", 0).result(60).index == 0
 
 
-def test_each_of_two_clients_gets_its_own_answers(preview: Preview) -> None:
-    other = RunClient(preview.folder)
+def test_each_of_two_clients_gets_its_own_answers(open_preview: Preview) -> None:
+    other = RunClient(open_preview.folder)
     assert other.wait_connected(60)
     questions = [{"about": "row", "split": "train", "index": n} for n in range(30)]
-    ours = [preview.client.ask(question) for question in questions]
+    ours = [open_preview.client.ask(question) for question in questions]
     theirs = [other.ask(question) for question in reversed(questions)]
     assert [reply.result(60)["index"] for reply in ours] == list(range(30))
     assert [reply.result(60)["index"] for reply in theirs] == list(reversed(range(30)))
@@ -135,14 +149,14 @@ def test_each_of_two_clients_gets_its_own_answers(preview: Preview) -> None:
     other.close()
 
 
-def test_nothing_of_a_row_is_written_and_only_the_user_may_look(preview: Preview) -> None:
-    preview.report().result(60)
-    preview.row("train", 3).result(60)
-    assert preview.search("train", "sphinx", 0).result(60) == 0
-    folder = preview.folder.path
+def test_nothing_of_a_row_is_written_and_only_the_user_may_look(open_preview: Preview) -> None:
+    open_preview.report().result(60)
+    open_preview.row("train", 3).result(60)
+    assert open_preview.search("train", "sphinx", 0).result(60) == 0
+    folder = open_preview.folder.path
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     files = [path for path in folder.rglob("*") if path.is_file()]
-    assert preview.folder.events in files
+    assert open_preview.folder.events in files
     for path in files:
         assert b"sphinx" not in path.read_bytes()
         assert b'"reply"' not in path.read_bytes()
@@ -152,7 +166,7 @@ def test_it_stays_for_the_last_client_and_then_ends_with_its_folder(preview: Pre
     other = RunClient(preview.folder)
     assert other.wait_connected(60)
     preview.close()
-    for n in range(20):  # for longer than it stays alone
+    for n in range(10):  # for longer than it stays alone
         time.sleep(0.05)
         assert other.ask({"about": "row", "split": "train", "index": n}).result(60)["index"] == n
     assert is_alive(preview.folder)

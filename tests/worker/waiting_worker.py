@@ -20,7 +20,8 @@ def prepare_later(*given: Any, **named: Any) -> Prepared:
 
 
 look.prepare = prepare_later
-supervisor.LINGER_SECONDS = 0.5
+supervisor.LINGER_SECONDS = 0.3
+supervisor.LOOK_SECONDS = 0.1
 
 if __name__ == "__main__":
     sys.exit(supervisor.main(sys.argv[1:]))
