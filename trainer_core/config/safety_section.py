@@ -52,7 +52,8 @@ class SafetySection(Section):
     )
     full_disk: Literal["wait", "stop"] = Field(
         "wait",
-        description="When there is no room for what is saved: wait, visibly, until there is, or stop.",
+        description="When there is no room for what is saved: wait, visibly, until there is, or "
+        "stop.",
     )
     gpu_watch: Literal["on", "off"] = Field(
         "on", description="Watch the GPUs' temperature, throttling and memory errors."
@@ -62,16 +63,18 @@ class SafetySection(Section):
     )
     gpu_pause: Degrees | None = Field(
         None,
-        description="°C at which the run pauses until the GPU has cooled; the device's own slowdown "
-        "limit if not given, 87 where it names none.",
+        description="°C at which the run pauses until the GPU is 5 degrees cooler; the device's "
+        "own slowdown limit if not given, 87 where it names none.",
     )
     gpu_stop: Degrees | None = Field(
         None,
-        description="°C at which the run saves and stops; just below the device's own shutdown limit "
+        description="°C at which the run saves and stops; 2 below the device's own shutdown limit "
         "if not given, 92 where it names none.",
     )
     throttling: Literal["pause", "warn", "off"] = Field(
-        "warn", description="When a GPU slows down for heat or power: pause until it is over, or warn."
+        "warn",
+        description="When a GPU slows down for heat or a failing power supply: pause until it is "
+        "over, or warn. To be held at its power limit is normal.",
     )
     memory_errors: Literal["stop", "warn", "off"] = Field(
         "stop",

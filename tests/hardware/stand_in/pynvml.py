@@ -80,7 +80,7 @@ def _threshold(handle: int, kind: int) -> int:
         REAL.NVML_TEMPERATURE_THRESHOLD_SHUTDOWN: "shutdown",
         REAL.NVML_TEMPERATURE_THRESHOLD_GPU_MAX: "maximum",
     }
-    return _tell(handle, names[kind])
+    return _tell(handle, names.get(kind, "other"))
 
 
 def _fields(handle: int, ids: list[int]) -> list[Any]:
