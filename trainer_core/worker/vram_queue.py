@@ -143,8 +143,12 @@ class Place:
         return Standing(ahead, len(related) - len(ahead))
 
     def begin(self, gpu: str) -> bool:
-        """Begin to take memory of a GPU; False where another does."""
-        begun = self._queue.begin(self.ticket, gpu)
+        """Begin to take memory of a GPU; False where another does, or where nothing can be written
+        down (a full disk): then it can be tried again."""
+        try:
+            begun = self._queue.begin(self.ticket, gpu)
+        except OSError:
+            return False
         self.ticket = begun or self.ticket
         return begun is not None
 
