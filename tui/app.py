@@ -4,11 +4,8 @@ Light at import, so that the first frame comes at once: the Train screen, which 
 library, is imported when it is first shown.
 """
 
-import asyncio
 import os
-import signal
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, ClassVar, Literal
 
 from textual.app import App
@@ -22,6 +19,7 @@ from trainer_core.runs.folder import RunFolder
 from tui.plain import AsciiFilter, StyledFilter, shows_unicode
 from tui.screens.later import LaterScreen
 from tui.screens.runs import RunsScreen
+from tui.terminal import Terminal
 from tui.themes import DEFAULT, chosen_theme, load_themes, remember_theme
 from tui.widgets.ask_line import AskLine
 from tui.widgets.top_bar import PAGES
@@ -88,6 +86,7 @@ class BackpropApp(App[None]):
         Binding("q", "leave", "Quit", tooltip="Close the dashboard; a run goes on if you like"),
         Binding("escape", "back", "Back", show=False, tooltip="Back to the list of runs"),
         Binding("ctrl+c", "leave", "Quit", show=False, system=True),
+        Binding("ctrl+z", "to_shell", show=False, tooltip="Back to the shell, until fg"),
     ]
 
     def __init__(
@@ -112,6 +111,7 @@ class BackpropApp(App[None]):
         self._mine: list[str] = []
         self._kept_theme = ""
         self._ascii = AsciiFilter(enabled=not shows_unicode())
+        self._terminal: Terminal | None = None
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """What changes a line on its way to the terminal."""
@@ -121,7 +121,9 @@ class BackpropApp(App[None]):
 
     def on_mount(self) -> None:
         self._load_themes()
-        self._exit_with_the_terminal()
+        if self._driver is not None and not self.is_headless:
+            self._terminal = Terminal(self, self._driver)
+            self._terminal.watch()
         self.push_screen("runs")
         if self.followed is not None:
             opened = self.open_export if self._first == "export" else self.open_run
@@ -182,6 +184,11 @@ class BackpropApp(App[None]):
 
         self.push_screen(HelpScreen(self.screen))
 
+    def action_to_shell(self) -> None:
+        """Give the terminal back to the shell for a while."""
+        if self._terminal is not None:
+            self._terminal.suspend()
+
     async def action_leave(self) -> None:
         """Quit; with a living run on the Train screen, ask what becomes of it."""
         if len(self.screen_stack) > 2:
@@ -210,14 +217,6 @@ class BackpropApp(App[None]):
         if theme.name != self._kept_theme:
             self._kept_theme = theme.name
             remember_theme(theme.name)
-
-    def _exit_with_the_terminal(self) -> None:
-        """A closed terminal or a SIGTERM restores the screen and ends us; the worker goes on."""
-        loop = asyncio.get_running_loop()
-        for name in ("SIGTERM", "SIGHUP"):
-            if hasattr(signal, name):
-                with suppress(NotImplementedError, RuntimeError, ValueError):
-                    loop.add_signal_handler(getattr(signal, name), self.exit)
 
 
 def run_app(
