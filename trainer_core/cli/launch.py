@@ -7,14 +7,13 @@ from pathlib import Path
 from trainer_core.cli.dashboard import no_dashboard_because, open_dashboard
 from trainer_core.cli.headless import follow, say
 from trainer_core.config.load import LoadedConfig, dump_config
-from trainer_core.errors import UserError
 from trainer_core.planning.preflight import preflight
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.recorder import last_number
 from trainer_core.runs.registry import find_run
 from trainer_core.runs.status import read_status
 from trainer_core.tokens.tokenizer import named_template
-from trainer_core.worker.launching import launch_run, make_warm, start_when_free
+from trainer_core.worker.launching import launch_run, resume_run
 
 
 @dataclass(frozen=True)
@@ -61,18 +60,7 @@ def resume(
     """Go on with a run from its newest checkpoint; returns the exit status. With `warm`, with
     other settings, data or base than it had; with `wait_for` when a GPU has so many bytes free."""
     entry = find_run(reference)
-    if entry.status.state == "finished" and not warm:
-        raise UserError(
-            f"{entry.id} has finished",
-            hint=f"What it trained is in {entry.folder.path}. To train on from there: --warm "
-            "--set training.steps=N",
-        )
-    if not entry.folder.config.exists():
-        raise UserError(f"{entry.folder.path} has no config.yaml, so it cannot be resumed")
-    if warm:
-        make_warm(entry.folder, overrides)
-    before = last_number(entry.folder.events)
-    start_when_free(entry.folder, wait_for)
+    before = resume_run(entry, warm=warm, overrides=overrides, wait_for=wait_for)
     return watch(entry.folder, watching, after=before)
 
 

@@ -37,6 +37,8 @@ from trainer_core.worker.protocol import (
 
 START_SECONDS = 30.0
 POLL_SECONDS = 0.25
+# Events that wait to be taken; what draws takes hundreds at once, and one of them is some 1 KB.
+QUEUED = 10_000
 WORKER = (sys.executable, "-m", "trainer_core.worker")
 
 
@@ -68,15 +70,22 @@ def _reap(process: "subprocess.Popen[bytes]") -> None:
 
 
 class RunClient:
-    """Follows one run. A thread fills a queue; `take` or `events` empty it."""
+    """Follows one run. A thread fills a queue; `take` or `events` empty it.
 
-    def __init__(self, folder: RunFolder, name: str = "backprop") -> None:
+    With `stay` a run that has ended is followed on, since it may be resumed, by whomever; `ended`
+    then says how it is now. Once events are taken, no more than QUEUED of them wait: who stops
+    taking for long gets the rest from the file.
+    """
+
+    def __init__(self, folder: RunFolder, name: str = "backprop", *, stay: bool = False) -> None:
         self.folder = folder
         self.connected = False
         self.ended = False
         self.problem = ""
         self._name = name
+        self._stay = stay
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._is_taken = False
         self._offset = 0
         self._last = 0
         self._connection: Connection | None = None
@@ -88,6 +97,7 @@ class RunClient:
 
     def take(self, deadline: float) -> Iterator[Event]:
         """The events that are here, oldest first, until `deadline` (time.monotonic)."""
+        self._is_taken = True
         while time.monotonic() < deadline:
             try:
                 event = self._queue.get_nowait()
@@ -172,9 +182,13 @@ class RunClient:
                 self._read_file()
                 if self._attach(status):
                     continue
-                if self._is_over(status):
+                # Once it has ended, only a worker that answers says that it lives again: whoever
+                # resumes it needs the lock, which is not tried then.
+                if self.ended or self._is_over(status):
                     self._read_file()
-                    return
+                    self.ended = True
+                    if not self._stay:
+                        return
                 self._closed.wait(POLL_SECONDS)
         finally:
             self.connected, self.ended = False, True
@@ -229,7 +243,7 @@ class RunClient:
             return None
         if answer.last > self._last:
             self._read_file()
-        self._connection, self.connected = connection, True
+        self._connection, self.connected, self.ended = connection, True, False
         return connection
 
     def _take(self, message: bytes) -> None:
@@ -243,7 +257,14 @@ class RunClient:
             self._read_file()  # it holds this event too: it is written before it is sent
         elif event.n == 0 or event.n == self._last + 1:
             self._last = max(self._last, event.n)
-            self._queue.put(event)
+            self._put(event)
+
+    def _put(self, event: Event) -> None:
+        """Queue it when there is room. Until then the wire is not read, and the worker drops what
+        it cannot send."""
+        while self._is_taken and self._queue.qsize() >= QUEUED and not self._closed.is_set():
+            self._closed.wait(POLL_SECONDS)
+        self._queue.put(event)
 
     def _read_file(self) -> None:
         for line, self._offset in read_lines(self.folder.events, self._offset):  # noqa: B020 - the offset after each line is where the next read starts
@@ -253,4 +274,4 @@ class RunClient:
                 continue  # an event of a newer version
             if event.n > self._last:
                 self._last = event.n
-                self._queue.put(event)
+                self._put(event)
