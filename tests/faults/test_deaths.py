@@ -1,6 +1,7 @@
 """A job that dies is explained: why, in plain words, with what to do and a black box. Processes
 really die here, without torch in them."""
 
+import errno
 import json
 import os
 import signal
@@ -221,6 +222,21 @@ def test_the_first_end_is_the_last_event(tmp_path: Path) -> None:
     recorder.record(Failed(message="a process of the pool died"))
     recorder.close()
     assert [event.type for event in seen] == ["finished"]
+
+
+def test_the_end_is_told_though_it_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, seen = RunFolder(tmp_path), list[Event]()
+    recorder = Recorder(folder, seen.append)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("trainer_core.runs.jsonl.os.write", full)
+    recorder.record(Finished(outcome="stopped", step=1, elapsed=1.0))
+    recorder.close()
+    assert [(event.type, event.n) for event in seen] == [("state", 0), ("finished", 0)]
 
 
 GROUPS = Path("/sys/fs/cgroup")
