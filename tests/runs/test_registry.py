@@ -13,7 +13,14 @@ import pytest
 
 from trainer_core.errors import LockedError, UserError
 from trainer_core.runs.folder import RunFolder, create_run_folder, run_name
-from trainer_core.runs.registry import delete_run, find_run, list_runs, new_run, register
+from trainer_core.runs.registry import (
+    delete_run,
+    find_run,
+    list_runs,
+    new_run,
+    register,
+    unfinished_run,
+)
 from trainer_core.runs.status import (
     is_alive,
     new_status,
@@ -187,3 +194,30 @@ def test_a_lock_of_nobody_is_free(tmp_path: Path) -> None:
     assert not is_alive(folder)
     folder.lock.write_text(str(os.getpid()))
     assert not is_alive(folder)
+
+
+def test_a_run_killed_before_it_had_a_status_is_no_obstacle(tmp_path: Path) -> None:
+    place = tmp_path / "run"
+    _, folder = new_run("one", place, "training: {}\n")
+    (place / ".status.json.abc").write_text("{")
+    assert new_run("one", place, "training: {}\n")[1].path == folder.path
+    folder.config.write_text("training: {}\n")  # a person's own
+    with pytest.raises(UserError, match="is not empty"):
+        new_run("one", place, "training: {}\n")
+
+
+def test_the_same_config_finds_its_unfinished_run(tmp_path: Path) -> None:
+    place = tmp_path / "run"
+    assert unfinished_run(place, "training: {}\n") is None
+    run_id, folder = new_run("one", place, "training: {}\n")
+    status = new_status(run_id, "train")
+    write_status(folder, status)
+    found = unfinished_run(place, "training: {}\n")
+    assert found is not None
+    assert found.path == folder.path
+    with pytest.raises(UserError, match="a run of another config"):
+        unfinished_run(place, "training: {steps: 1}\n")
+    status.state = "finished"
+    write_status(folder, status)
+    with pytest.raises(UserError, match="has finished"):
+        unfinished_run(place, "training: {}\n")

@@ -10,6 +10,9 @@ from trainer_core.errors import UserError
 
 # The version of the files in a run folder.
 FORMAT = 1
+CONFIG_NAME = "config.yaml"
+# How a run's own config begins.
+CONFIG_HEAD = "# As given: the file and the flags together, paths made absolute.\n"
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class RunFolder:
 
     @property
     def config(self) -> Path:
-        return self.path / "config.yaml"
+        return self.path / CONFIG_NAME
 
     @property
     def resolved(self) -> Path:
@@ -152,7 +155,7 @@ def create_run_folder(run_id: str, output: Path | None) -> RunFolder:
     path = output.expanduser().absolute()
     try:
         path.mkdir(parents=True, exist_ok=True)
-        occupied = any(path.iterdir())
+        occupied = any(not _begun(entry) for entry in path.iterdir())
     except (OSError, ValueError) as error:
         raise UserError(f"the run folder {output} cannot be made: {_reason(error)}") from None
     if RunFolder(path).exists():
@@ -182,6 +185,15 @@ def _first_free(parent: Path, run_id: str) -> RunFolder:
     raise UserError(
         f"{parent} holds a thousand runs named {run_id}", hint="Name one with --output."
     )
+
+
+def _begun(path: Path) -> bool:
+    """Whether a file is of a run that was killed before it had a status, so that nothing is lost
+    with it: its config, the half-made files beside that."""
+    if path.name == CONFIG_NAME and path.is_file():
+        with path.open("rb") as file:
+            return file.read(len(CONFIG_HEAD)) == CONFIG_HEAD.encode()
+    return path.name.startswith((f".{CONFIG_NAME}.", ".status.json."))
 
 
 def _check_writable(path: Path) -> None:

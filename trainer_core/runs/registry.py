@@ -10,11 +10,9 @@ import platformdirs
 
 from trainer_core.errors import LockedError, UserError
 from trainer_core.files import write_atomically
-from trainer_core.runs.folder import RunFolder, create_run_folder, new_run_id
+from trainer_core.runs.folder import CONFIG_HEAD, RunFolder, create_run_folder, new_run_id
 from trainer_core.runs.jsonl import AppendFile, read_lines
 from trainer_core.runs.status import Status, is_alive, read_status, shown_state
-
-_HEAD = "# As given: the file and the flags together, paths made absolute.\n"
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def new_run(name: str, output: Path | None, config: str) -> tuple[str, RunFolder
 
 def write_config(folder: RunFolder, config: str) -> None:
     """Write a run's config.yaml."""
-    write_atomically(folder.config, (_HEAD + config).encode(), durable=True)
+    write_atomically(folder.config, (CONFIG_HEAD + config).encode(), durable=True)
 
 
 def unfinished_run(place: Path, config: str) -> RunFolder | None:
@@ -66,7 +64,7 @@ def unfinished_run(place: Path, config: str) -> RunFolder | None:
             f"--resume {place} --warm --set training.steps=N",
         )
     try:
-        same = folder.config.read_text(encoding="utf-8") == _HEAD + config
+        same = folder.config.read_text(encoding="utf-8") == CONFIG_HEAD + config
     except (OSError, ValueError):
         same = False
     if same:
