@@ -1,10 +1,10 @@
 #!/bin/sh
-# Makes .venv and installs the locks into it: `sh scripts/setup.sh cpu|gpu|export|dev`. Called by
-# the Makefile. Each thing that can be missing ends as one sentence with the way out; pip's words go to
-# a log.
+# Makes .venv and installs the locks into it: `sh scripts/setup.sh cpu|gpu|export|dev`, or
+# .venv-audit: `audit`. Called by the Makefile. Each thing that can be missing ends as one sentence
+# with the way out; pip's words go to a log.
 set -u
 part=$1
-venv=.venv
+case $part in audit) venv=.venv-audit ;; *) venv=.venv ;; esac
 log=$venv/install.log
 said=
 
@@ -96,6 +96,11 @@ export)
 dev)
     echo "Installing the test tools into $venv…"
     pip install --no-deps --require-hashes -r requirements/dev.txt || explain
+    exit
+    ;;
+audit)
+    echo "Installing the audit's tools into $venv (about 400 MB)…"
+    pip install --no-deps --require-hashes -r requirements/audit.txt || explain
     exit
     ;;
 esac
