@@ -375,6 +375,7 @@ REPLAYED = f"{SHARDS}::test_replayed_rows_make_up_their_share"
 PREPARE, SPLITS = "tests/tokens/test_prepare.py", "tests/data/test_splits.py"
 SOURCES = "tests/data/test_sources.py"
 TOGETHER = "test_columns_that_rows_are_kept_together_and_shared_out_by"
+NUMBERS = "tests/engine/test_numbers.py"
 # What other tests show, each named where it stands.
 GPU_WATCH = "tests/faults/test_gpu_watch.py"
 ELSEWHERE = {
@@ -385,7 +386,12 @@ ELSEWHERE = {
     "model.trust_remote_code": "tests/engine/test_bases.py::test_a_models_own_code_runs_only_if",
     "lora.adapter": "tests/engine/test_bases.py::test_an_adapter_is_gone_on_with",
     "logging.hardware_seconds": "tests/engine/test_bases.py::test_the_pace_of_hardware_samples",
+    "run.resume": "tests/end_to_end/test_resuming.py::test_the_same_command_goes_on",
     "safety.bad_loss": "tests/engine/test_bases.py::test_a_loss_that_is_not_a_number",
+    "safety.on_oom": "tests/engine/test_shrinking.py::test_stop_is_what_a_config_can_ask_for",
+    "safety.exploding_loss": f"{NUMBERS}::test_a_loss_that_explodes_ends_the_run",
+    "safety.zero_gradients": f"{NUMBERS}::test_gradients_that_stay_zero_end_it",
+    "safety.full_disk": "tests/faults/test_full_disk.py::test_it_stops_where_the_config_says_so",
     "safety.gpu_watch": f"{GPU_WATCH}::test_the_watch_begins_with_the_settings",
     "safety.gpu_warn": f"{GPU_WATCH}::test_it_warns_once_and_again_only_after_it_has_cooled",
     "safety.gpu_pause": f"{GPU_WATCH}::test_it_pauses_until_it_is_five_degrees_cooler",

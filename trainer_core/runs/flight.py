@@ -37,7 +37,8 @@ class Flight:
             line = json.dumps({"monotonic": time.monotonic(), "pid": os.getpid(), **self._facts})
             data = line.encode()[: _SIZE - 1]
             try:
-                os.pwrite(self._file, data.ljust(_SIZE - 1) + b"\n", 0)
+                os.lseek(self._file, 0, os.SEEK_SET)
+                os.write(self._file, data.ljust(_SIZE - 1) + b"\n")
             except OSError:
                 return
 

@@ -8,6 +8,7 @@ too waits for ever. So a thread waits for what Python writes at once for each si
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,18 +28,19 @@ def follow_stop(take: Callable[[], None]) -> None:
     """Call `take`, in a thread, once for any number of SIGTERMs, those held back included. From the
     main thread only."""
     reading, writing = os.pipe()
-    os.set_blocking(writing, False)
+    if sys.platform != "win32":
+        os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     threading.Thread(target=_follow, args=[reading, take], name="signals", daemon=True).start()
     signal.signal(STOP, lambda *_: _wake(writing))
-    if hasattr(signal, "pthread_sigmask"):
+    if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {STOP})
 
 
 def hold_back() -> None:
     """Let a SIGTERM wait until `follow_stop`, here and in processes that this thread starts: it
     must not end one that is not ready to obey."""
-    if hasattr(signal, "pthread_sigmask"):
+    if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_BLOCK, {STOP})
 
 
@@ -49,7 +51,7 @@ def held_back() -> Iterator[None]:
     try:
         yield
     finally:
-        if hasattr(signal, "pthread_sigmask"):
+        if sys.platform != "win32":
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {STOP})
 
 
