@@ -11,7 +11,7 @@ from tests.engine.trainings import Killed, Training
 
 torch = pytest.importorskip("torch")
 
-from trainer_core.engine.shrink import pieces  # noqa: E402 - torch may be missing
+from trainer_core.engine.shrink import NoMemoryError, pieces  # noqa: E402 - torch may be missing
 
 STEPS: dict[str, Any] = {
     "training.batch_size": 4,
@@ -160,7 +160,7 @@ def test_where_one_example_is_too_much_the_run_ends_with_its_checkpoint(
 ) -> None:
     memory.rows = 0
     run = Training(tmp_path / "run", demo, **STEPS)
-    with pytest.raises(MemoryError, match="memory ran out in step 2"):
+    with pytest.raises(NoMemoryError, match="memory ran out in step 2"):
         run.go()
 
 
@@ -169,6 +169,6 @@ def test_stop_is_what_a_config_can_ask_for_instead(
 ) -> None:
     memory.rows = 2
     run = Training(tmp_path / "run", demo, **STEPS, **{"safety.on_oom": "stop"})
-    with pytest.raises(MemoryError, match=r"safety\.on_oom: stop"):
+    with pytest.raises(NoMemoryError, match=r"safety\.on_oom: stop"):
         run.go()
     assert not [event for event in run.of("warning") if "pieces" in event.message]

@@ -14,11 +14,20 @@ import torch
 
 from trainer_core.engine.loop_state import RandomState, random_state, set_random_state
 from trainer_core.engine.memory import let_go
+from trainer_core.errors import BackpropError
 from trainer_core.runs.events import Notice
 from trainer_core.runs.recorder import Recorder
 from trainer_core.tokens.examples import IGNORED
 
 Inputs = dict[str, Any]
+# What the CPU's allocator says, CUDA itself and cuBLAS, whose errors have no type of their own.
+_WORDS = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+class NoMemoryError(BackpropError):
+    """There is not enough memory for what the config asks."""
+
+    cause = "out-of-memory"
 
 
 class MicroBatches:
@@ -44,7 +53,7 @@ class MicroBatches:
         """The loss of a micro-batch of `step`, its gradients added to the model's. `compute` does
         that for a piece of it, as a share of the step's loss.
 
-        Raises MemoryError where memory runs out for a single example.
+        Raises NoMemoryError where memory runs out for a single example.
         """
         if not self._done:
             self._random = random_state()
@@ -63,7 +72,8 @@ class MicroBatches:
             todo = self._done
 
     def evaluate(self, step: int, inputs: Inputs, compute: Callable[[Inputs], Any]) -> Any:
-        """The mean loss over the trained tokens of a batch, after `step`. Raises MemoryError."""
+        """The mean loss over the trained tokens of a batch, after `step`. Raises
+        NoMemoryError."""
 
         def weighted(piece: Inputs) -> Any:
             return compute(piece) * _trained(piece)
@@ -96,8 +106,12 @@ class MicroBatches:
         before = len(pieces(inputs, self.pieces))
         after = len(pieces(inputs, 2 * self.pieces))
         if not self._allowed or after == before:
-            single = "" if self._allowed else " (safety.on_oom: stop)"
-            raise MemoryError(f"memory ran out in step {step:,}{single}") from None
+            raise NoMemoryError(
+                f"memory ran out in step {step:,}"
+                + (", with one example at a time" if self._allowed else " (safety.on_oom: stop)"),
+                hint="Lower model.max_length, or training.batch_size where it is not 1 already; "
+                "the last checkpoint stands.",
+            )
         self.pieces *= 2
         self._recorder.record(
             Notice(
@@ -117,7 +131,7 @@ def ran_out(error: BaseException) -> bool:
     """Whether memory ran out: of a GPU, or of what the CPU's allocator may take."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in _WORDS)
 
 
 def pieces(inputs: Inputs, count: int) -> list[Inputs]:
