@@ -7,6 +7,9 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+if "CLOCK" in os.environ:  # a file of seconds by which the clock was moved; before anybody keeps it
+    real = time.time
+    time.time = lambda: real() + float(Path(os.environ["CLOCK"]).read_text())
 
 from trainer_core.runs.control import Control
 from trainer_core.runs.events import Eval, Finished, Log, Metrics, Plan, Stage
