@@ -5,6 +5,7 @@ outside goes through `clean` once before a widget, a log line or a report sees i
 on is never changed: this is for display only.
 """
 
+import json
 import re
 
 # C0 (but tab and newline), DEL, C1, and the bidirectional and invisible format controls that can
@@ -37,6 +38,12 @@ def clean(text: str, *, limit: int | None = None) -> str:
 def one_line(text: str, *, limit: int | None = None) -> str:
     """`clean` text on a single line, for table cells, titles and log lines."""
     return clean(" ".join(text.split()), limit=limit)
+
+
+def clean_json(line: str) -> str:
+    """The same JSON, with what `clean` takes out written as escapes: for machines, and harmless on
+    a terminal."""
+    return _UNSAFE.sub(lambda unsafe: json.dumps(unsafe[0])[1:-1], line)
 
 
 def duration(seconds: float) -> str:

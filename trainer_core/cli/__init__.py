@@ -1,10 +1,12 @@
 """The `backprop` command: one file a command, this file puts them together."""
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 from trainer_core import __version__
 from trainer_core.errors import EXIT_STOPPED, BackpropError
+from trainer_core.text import clean
 
 if TYPE_CHECKING:
     import typer
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """The entry point. Every error a user can meet ends as one sentence and an exit status."""
+    # What we start imports nothing from the folder we stand in, which may be anybody's.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
         if len(sys.argv) == 1 and sys.stdout.isatty():
             # The commonest call, and the one that should feel instant: no option parser needed.
@@ -20,7 +24,7 @@ def main() -> None:
             sys.exit(open_dashboard(None))
         _application()(prog_name="backprop")
     except BackpropError as error:
-        print(f"backprop: {error}", file=sys.stderr)
+        print(f"backprop: {clean(str(error))}", file=sys.stderr)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
         sys.exit(EXIT_STOPPED)

@@ -18,6 +18,7 @@ from trainer_core.config.new_file import new_config
 from trainer_core.config.presets import load_preset, shipped_presets
 from trainer_core.config.yaml_file import dump_yaml, read_yaml
 from trainer_core.errors import UserError
+from trainer_core.text import clean, one_line
 
 config = typer.Typer(
     help="Configs: new, check, show, explain, fix, import, presets, schema.",
@@ -67,7 +68,7 @@ def check(config: Config, overrides: Overrides = None, json: Json = False) -> No
         print(dumps({"ok": True, "notes": loaded.notes}))
         return
     for note in loaded.notes:
-        typer.echo(f"note: {note}", err=True)
+        typer.echo(f"note: {clean(note)}", err=True)
     typer.echo(f"{config}: right. What it will do: backprop plan {config}")
 
 
@@ -112,7 +113,7 @@ def import_(
         )
     converted = convert(source)
     for note in converted.notes:
-        typer.echo(f"note: {note}", err=True)
+        typer.echo(f"note: {clean(note)}", err=True)
     text = f"# Made from {file.name}, a config of {converted.tool}.\n" + dump_yaml(
         converted.file.data
     )
@@ -134,12 +135,13 @@ def presets(
         print(dumps([{"name": p.name, "about": p.about, "config": p.data} for p in found]))
         return
     for preset in found:
-        typer.echo(f"{preset.name:<20} {preset.about.get('title', 'a whole config')}")
+        title = one_line(preset.about.get("title", "a whole config"))
+        typer.echo(f"{one_line(preset.name):<20} {title}")
         for key, words in preset.about.items():
             if name and key != "title":
-                typer.echo(f"    {key}: {words}")
+                typer.echo(clean(f"    {key}: {words}"))
     if name:
-        typer.echo("\n" + dump_yaml(found[0].data).rstrip())
+        typer.echo("\n" + clean(dump_yaml(found[0].data).rstrip()))
 
 
 @config.command()

@@ -18,6 +18,7 @@ from trainer_core.config.plain_data import at, has
 from trainer_core.config.yaml_file import parse_scalar, parse_yaml, read_text
 from trainer_core.errors import EXIT_USER, UserError
 from trainer_core.files import write_atomically
+from trainer_core.text import clean, one_line
 
 # Somebody who does not answer must not be asked for ever.
 MOST_QUESTIONS = 50
@@ -43,14 +44,14 @@ def mend(path: Path) -> int:
             changed = None
         if changed is None:
             _write(path, before, text)
-            typer.echo(f"{path}: still wrong: {wrong}", err=True)
+            typer.echo(clean(f"{path}: still wrong: {wrong}"), err=True)
             return EXIT_USER
         text = changed
     _write(path, before, text)
     try:
         check_run(load_source(parse_yaml(text, str(path)), path.parent))
     except UserError as error:
-        typer.echo(f"{path}: every field is right, but: {error}", err=True)
+        typer.echo(clean(f"{path}: every field is right, but: {error}"), err=True)
         return EXIT_USER
     typer.echo(f"{path}: right.")
     return 0
@@ -67,7 +68,7 @@ def _first_mistake(text: str, path: Path) -> ConfigError | None:
 def _ask(text: str, wrong: ConfigError) -> str | None:
     """The text with one field mended; None if the person gives up."""
     name = ".".join(map(str, wrong.keys))
-    typer.echo(f"\n{wrong}")
+    typer.echo(clean(f"\n{wrong}"))
     if wrong.unknown:
         return _ask_unknown(text, wrong)
     for line in _about(name):
@@ -91,15 +92,16 @@ def _ask_unknown(text: str, wrong: ConfigError) -> str | None:
         return unset(text, wrong.keys)
     data, keys = parse_yaml(text, "").data, tuple(target.split("."))
     if target not in {field.name for field in all_fields()}:
-        typer.echo(f"{target} is not a field either.")
+        typer.echo(clean(f"{target} is not a field either."))
         return _ask_unknown(text, wrong)
     if has(data, keys):
-        typer.echo(f"{target} is set already; - removes {name}.")
+        typer.echo(clean(f"{target} is set already; - removes {name}."))
         return _ask_unknown(text, wrong)
     return set_value(unset(text, wrong.keys), keys, at(data, wrong.keys))
 
 
 def _read(question: str) -> str | None:
+    question = one_line(question)
     if not sys.stdin.isatty():
         typer.echo(f"{question}: ", nl=False)
     try:

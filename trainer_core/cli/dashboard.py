@@ -7,6 +7,7 @@ from typing import Literal
 from trainer_core.errors import UserError
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.status import ENDED, is_alive, read_status
+from trainer_core.text import one_line
 
 
 def no_dashboard_because() -> str:
@@ -50,8 +51,8 @@ def _say_how_it_stands(run: RunFolder) -> int:
     if status is None:
         return 0
     if is_alive(run):
-        print(f"{status.run} goes on. Watch it: backprop attach {status.run}")
+        print(one_line(f"{status.run} goes on. Watch it: backprop attach {status.run}"))
         return 0
     if status.state in ENDED:
-        print(f"{status.run}: {status.state}. {status.message or run.path}")
+        print(one_line(f"{status.run}: {status.state}. {status.message or run.path}"))
     return status.exit_status or 0

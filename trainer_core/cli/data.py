@@ -13,6 +13,7 @@ from trainer_core.cli.data_report import first_and_last, report_lines, row_lines
 from trainer_core.config.load import dump_config
 from trainer_core.config.schema import RunConfig
 from trainer_core.errors import EXIT_FAILED
+from trainer_core.text import clean, one_line
 
 
 def data(
@@ -50,7 +51,7 @@ def data(
         raise typer.Exit(_on_screen(dump_config(loaded)))
     config = loaded.config
     for note in loaded.notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {clean(note)}", file=sys.stderr)
     if list_files:
         _list_files(config)
         return
@@ -70,7 +71,7 @@ def data(
         from trainer_core.tokens.split_out import write_splits
 
         for path, rows in write_splits(config.data, prepared, split_out):
-            print(f"{path}: {rows:,} rows", file=sys.stderr)
+            print(f"{one_line(str(path))}: {rows:,} rows", file=sys.stderr)
     if report.stops or (strict and report.counts):
         raise typer.Exit(EXIT_FAILED)
 
@@ -88,7 +89,7 @@ def _list_files(config: RunConfig) -> None:
     sources = [*config.data.train, *config.data.validation, *config.data.test]
     for source in sources:
         for path in listed_files(source):
-            print(path)
+            print(one_line(path))
 
 
 def _progress(rows: int, seconds: float) -> None:

@@ -39,7 +39,7 @@ from trainer_core.runs.events import (
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.multi_run_events import Forgetting, Merged, RunStart
 from trainer_core.runs.view import RunView, memory_words
-from trainer_core.text import clean, duration, one_line, size
+from trainer_core.text import clean, clean_json, duration, one_line, size
 from trainer_core.worker.client import RunClient
 
 # Between two lines of progress where they cannot be rewritten.
@@ -49,7 +49,7 @@ TERMINAL_SECONDS = 0.2
 
 def say(text: str) -> None:
     """A line for the person, on stderr."""
-    print(f"backprop: {text}", file=sys.stderr, flush=True)
+    print(f"backprop: {clean(text)}", file=sys.stderr, flush=True)
 
 
 def follow(folder: RunFolder, *, as_json: bool = False, after: int = 0) -> int:
@@ -125,7 +125,7 @@ class JsonLines:
 
     def show(self, event: Event, view: RunView) -> None:
         """Print an event."""
-        sys.stdout.write(encode(event).decode() + "\n")
+        sys.stdout.write(clean_json(encode(event).decode()) + "\n")
         sys.stdout.flush()
         if isinstance(event, Log | Notice):
             level = event.level if isinstance(event, Log) else "WARNING"
@@ -217,6 +217,7 @@ class TextLines:
 
     def _progress(self, line: str) -> None:
         self._shown = time.monotonic()
+        line = one_line(line)
         if not self._terminal:
             self._print(line)
             return
@@ -227,7 +228,7 @@ class TextLines:
 
     def _print(self, line: str) -> None:
         self._close_line()
-        print(line, flush=True)
+        print(clean(line), flush=True)
 
     def _close_line(self) -> None:
         if self._open:

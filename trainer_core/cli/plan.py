@@ -15,6 +15,7 @@ from trainer_core.hardware.gpus import Gpu
 from trainer_core.planning.draft import Draft
 from trainer_core.planning.report import plan_lines
 from trainer_core.python.planning import plan_ahead
+from trainer_core.text import clean
 
 GIB = 1 << 30
 
@@ -46,8 +47,8 @@ def plan(
         print(dumps(_facts(found)))
     else:
         for note in loaded.notes:
-            print(f"note: {note}", file=sys.stderr)
-        print("\n".join(plan_lines(found)))
+            print(f"note: {clean(note)}", file=sys.stderr)
+        print(clean("\n".join(plan_lines(found))))
     memory = found.memory
     raise typer.Exit(EXIT_FAILED if memory is not None and not memory.fits else 0)
 
