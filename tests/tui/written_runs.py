@@ -51,7 +51,9 @@ class WrittenRun:
         write_status(self.folder, self.status)
 
     def live(self) -> None:
-        """Hold the run as a worker does."""
+        """Hold the run as a worker does; one that ended before goes on."""
+        self._recorder.close()
+        self._recorder = Recorder(self.folder, lambda event: None)
         self._lock = take_lock(self.folder)
         self.show("running")
         self.say(Stage(stage="starting"), Stage(stage="training"))

@@ -11,6 +11,7 @@ from trainer_core.errors import BackpropError
 from trainer_core.runs.registry import RunEntry, delete_run, list_runs
 from trainer_core.text import one_line
 from tui.screens.dialog import Dialog
+from tui.screens.resuming import ask_to_resume
 from tui.widgets.ask_line import AskLine
 from tui.widgets.run_row import cells
 from tui.widgets.run_state import state_text
@@ -27,6 +28,7 @@ class RunsScreen(Screen[None]):
     BINDINGS = [
         Binding("o", "open", "Open", key_display="⏎", tooltip="Watch this run, or look at it"),
         Binding("e", "export", "Export", tooltip="Make GGUF, merged weights or others of this run"),
+        Binding("r", "resume", "Resume", tooltip="Go on with this run from its newest checkpoint"),
         Binding("d", "delete", "Delete", tooltip="Delete this run and its folder"),
         Binding("slash", "filter", "Filter", key_display="/", tooltip="Show only some runs"),
         Binding("escape", "close_filter", "All", show=False, tooltip="Show all runs again"),
@@ -68,7 +70,7 @@ class RunsScreen(Screen[None]):
     def _show(self, entries: dict[str, RunEntry], rows: dict[str, list[str]]) -> None:
         wanted = self.query_one(AskLine).value.lower()
         rows = {key: row for key, row in rows.items() if wanted in " ".join(row).lower()}
-        self._entries = entries
+        before, self._entries = self._states(), entries
         none, table = self.query_one("#none", Static), self._table
         none.display = not rows
         table.display = bool(rows)
@@ -80,7 +82,12 @@ class RunsScreen(Screen[None]):
             self._update(rows)
         else:
             self._rebuild(rows)
+        if self._states() != before:
+            self.refresh_bindings()
         self._rows = rows
+
+    def _states(self) -> list[str]:
+        return [entry.state for entry in self._entries.values()]
 
     def _rebuild(self, rows: dict[str, list[str]]) -> None:
         table = self._table
@@ -127,6 +134,28 @@ class RunsScreen(Screen[None]):
         entry = self._chosen()
         if entry is not None:
             self.app.open_export(entry.folder)  # type: ignore[attr-defined]
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether a key has a meaning for the run under the cursor."""
+        if action == "resume":
+            entry = self._chosen()
+            return (
+                entry is not None
+                and entry.status.job == "train"
+                and entry.state in {"stopped", "failed", "died"}
+            )
+        return super().check_action(action, parameters)
+
+    def on_data_table_row_highlighted(self) -> None:
+        """Another run is under the cursor."""
+        self.refresh_bindings()
+
+    def action_resume(self) -> None:
+        """Ask, then go on with the run under the cursor and show it."""
+        entry = self._chosen()
+        if entry is not None:
+            folder = entry.folder
+            ask_to_resume(self, folder, lambda: self.app.open_run(folder))  # type: ignore[attr-defined]
 
     def action_down(self) -> None:
         """As the arrow."""

@@ -14,11 +14,13 @@ from trainer_core.runs.events import Failed, Finished
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.registry import list_runs
 from trainer_core.runs.status import ENDED, Status, read_status, shown_state
-from trainer_core.runs.view import RunView, memory_words
-from trainer_core.text import clean, duration, one_line
+from trainer_core.runs.view import RunView
+from trainer_core.text import one_line
 from trainer_core.worker.client import RunClient
 from tui.screens.dialog import Dialog
+from tui.screens.resuming import ask_to_resume, way_on
 from tui.screens.train_runs import FORGETTING, TrainRuns
+from tui.widgets.ending import Ending
 from tui.widgets.forgetting_view import ForgettingView
 from tui.widgets.gauges import Gauges
 from tui.widgets.log_pane import LogPane
@@ -40,6 +42,7 @@ class TrainScreen(TrainRuns):
 
     AUTO_FOCUS = ""  # the keys of this screen first; tab goes into the plot and the log
     BINDINGS = [
+        Binding("r", "resume", "Resume", tooltip="Go on with this run from its newest checkpoint"),
         Binding("p", "pause", "Pause", tooltip="Hold the training after this step, or go on"),
         Binding("c", "ask('save')", "Save", tooltip="Save a checkpoint after this step"),
         Binding("e", "ask('evaluate')", "Eval", tooltip="Validate after this step"),
@@ -55,13 +58,16 @@ class TrainScreen(TrainRuns):
         self._painted = self._plotted = 0.0
         self._head = self._spark = ""
         self._told_end = False
+        # From where the run can be resumed, in words; empty if it cannot.
+        self._way_on = ""
+        self._looked = 0.0
         self._status: Status | None = None
         self._status_read = 0.0
 
     def compose(self) -> ComposeResult:
         yield TopBar("train")
         yield Static(id="head", markup=False)
-        yield Static(id="ending", markup=False)
+        yield Ending()
         yield RunNumbers()
         with Container(id="middle"):
             with Vertical(id="charts"):
@@ -93,7 +99,8 @@ class TrainScreen(TrainRuns):
         if self._client is not None:
             self._client.close()
         self._folder, self._view, self._told_end = folder, RunView(), False
-        self._client = RunClient(folder, "dashboard")
+        self._status, self._looked, self._way_on = None, 0.0, ""
+        self._client = RunClient(folder, "dashboard", stay=True)
         self.query_one(LogPane).forget()
         self.query_one("#lower").remove_class("-samples")
         self.show_forgetting(False)
@@ -148,7 +155,7 @@ class TrainScreen(TrainRuns):
             if self.foreign():
                 head.append("  on another host: read-only")
             if self._view.trouble:
-                head.append(f"  ! {one_line(self._view.trouble)}", "red")
+                head.append("  !", "red")
         if head.plain != self._head:
             self._head = head.plain
             self.query_one("#head", Static).update(head)
@@ -177,20 +184,47 @@ class TrainScreen(TrainRuns):
         return self._status is not None and self._status.host not in {"", platform.node()}
 
     def _show_end(self) -> None:
-        """The line that says how it ended, once, with a bell if we were there."""
-        outcome, ending = self._view.outcome, self.query_one("#ending", Static)
-        ending.set_class(outcome is not None, "-shown")
+        """How it ended, with a bell if we were there; or what holds it up."""
+        outcome, state, folder = self._view.outcome, self._state(), self._folder
+        if folder is None:
+            return
+        ended = outcome is not None or state == "died"
+        if not ended:
+            self._told_end = False
+        way = self._find_way_on(folder) if ended and not self.foreign() else ""
+        if way != self._way_on:
+            self._way_on = way
+            self.query_one(Footer).compact = bool(way) or self._several
+            self.refresh_bindings()
+        self.query_one(Ending).show(self._view, folder.path, state, way)
         if outcome is None or self._told_end:
             return
         self._told_end = True
-        ending.update(ending_text(outcome))
         if time.time() - outcome.time < 5:
             self.app.bell()
         if self._view.samples.get("after"):
             self.query_one("#lower").add_class("-samples")
             self.query_one(SamplesPane).show(self._view)
 
+    def _find_way_on(self, folder: RunFolder) -> str:
+        """Asked again now and then: the worker of a run that has just failed still ends."""
+        if time.monotonic() - self._looked >= 1.0:
+            self._looked = time.monotonic()
+            return way_on(folder)
+        return self._way_on
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether a key has a meaning now."""
+        if action == "resume":
+            return bool(self._way_on)
+        return super().check_action(action, parameters)
+
     # --- wishes ----------------------------------------------------------------------------------
+
+    def action_resume(self) -> None:
+        """Ask, then go on with a run that ended; this screen follows it."""
+        if self._folder is not None:
+            ask_to_resume(self, self._folder, self.paint)
 
     def action_pause(self) -> None:
         """Pause, or go on."""
@@ -261,20 +295,6 @@ class TrainScreen(TrainRuns):
         if problem:
             self.notify(problem, severity="warning")
         self._plotted = 0.0
-
-
-def ending_text(outcome: Finished | Failed) -> Text:
-    """How a run ended, and what to do now."""
-    if isinstance(outcome, Failed):
-        text = Text("✖ failed: ", "red")
-        return text.append(clean(f"{outcome.message.rstrip('.')}. {outcome.hint}"))
-    symbol = "✔" if outcome.outcome == "finished" else "■"
-    text = Text(f"{symbol} {outcome.outcome} after {duration(outcome.elapsed)}", "bold")
-    if outcome.message:
-        text.append(f": {clean(outcome.message)}")
-    memory = memory_words(outcome)
-    text.append(f"  Memory: {memory}." if memory else "")
-    return text.append(f"  Saved: {clean(outcome.saved)}" if outcome.saved else "")
 
 
 def _living_run() -> RunFolder | None:

@@ -135,8 +135,7 @@ class TrainRuns(Screen[None]):
         self.notify(words[:1].upper() + words[1:], severity="warning", timeout=10, markup=False)
 
     def _undone(self, folder: RunFolder, number: int) -> None:
-        """Nobody follows a run that has ended, so what was just written is told here."""
         self.notify(f"The merge of run {number} is undone", timeout=4)
         if self._folder is not None and folder.path == self._folder.path:
-            self._view.apply(Undone(run=number))
+            self._view.apply(Undone(run=number))  # before it is read, as it will be
             self.paint()
