@@ -84,11 +84,10 @@ def _until_through(
 ) -> None:
     while True:
         after = generator.uniform(0.0, lasts) if found["kills"] < kills else None
-        before = _last_step(run)
+        before, plans = _last_step(run), len(_plans(run))
         ended = _attempt(run, settings, after)
-        resumed = _resumed_from(run)
-        if before and resumed is not None:
-            found["lost"].append(before - resumed)
+        for plan in _plans(run)[plans:]:  # none where it was killed before it came so far
+            found["lost"].append(before - (plan.resumed_from or 0))
         if ended == -signal.SIGKILL:
             found["kills"] += 1
             continue
@@ -138,9 +137,8 @@ def _last_step(run: Path) -> int:
     return next((e.step for e in reversed(_events(run)) if e.type == "metrics"), 0)
 
 
-def _resumed_from(run: Path) -> int | None:
-    plan = next((e for e in reversed(_events(run)) if e.type == "plan"), None)
-    return (plan.resumed_from or 0) if plan is not None else None
+def _plans(run: Path) -> list[Any]:
+    return [event for event in _events(run) if event.type == "plan"]
 
 
 def _digest(run: Path) -> str:

@@ -46,7 +46,7 @@ def try_template(tokenizer: Tokenizer, conversations: Sequence[Conversation]) ->
         "eos": tokenizer.eos,
         "talks": [asdict(talk) for talk in [_MADE_UP, *tried[:1], *tried[-1:]]],
     }
-    command = [sys.executable, "-m", "trainer_core.tokens.trial"]
+    command = [sys.executable, "-P", "-m", "trainer_core.tokens.trial"]
     text = json.dumps(task, default=dict)
     try:
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=SECONDS)

@@ -39,7 +39,8 @@ START_SECONDS = 30.0
 POLL_SECONDS = 0.25
 # Events that wait to be taken; what draws takes hundreds at once, and one of them is some 1 KB.
 QUEUED = 10_000
-WORKER = (sys.executable, "-m", "trainer_core.worker")
+# -P: nothing is imported from the folder that we stand in, which may be anybody's.
+WORKER = (sys.executable, "-P", "-m", "trainer_core.worker")
 
 
 def start(folder: RunFolder, job: str = "train") -> None:

@@ -71,6 +71,7 @@ class Supervisor:
     def __init__(self, kind: str, folder: RunFolder) -> None:
         self._folder = folder
         self._kind = kind
+        self._began = time.monotonic()
         before = read_status(folder)
         status = new_status(
             run=before.run if before else folder.path.name,
@@ -223,7 +224,7 @@ class Supervisor:
         recorder = Recorder(self._folder, self._pass_on)
         if self._aborted or (self._stop_asked and code in {EXIT_STOPPED, -SIGTERM}):
             status = self._keeper.status
-            elapsed = time.time() - status.created
+            elapsed = time.monotonic() - self._began
             message = "aborted, not saved" if self._aborted else "stopped before it began"
             recorder.record(
                 Finished(outcome="stopped", step=status.step, elapsed=elapsed, message=message)

@@ -64,7 +64,7 @@ def quantize(
     if kind not in _TYPES:
         raise UserError(f"{kind} is no K-quant")
     require_llama_cpp()
-    command = [sys.executable, "-c", _SCRIPT, str(source.resolve()), str(target.resolve()),
+    command = [sys.executable, "-P", "-c", _SCRIPT, str(source.resolve()), str(target.resolve()),
                str(_TYPES[kind]), str(threads or os.cpu_count() or 1)]  # fmt: skip
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
