@@ -16,6 +16,7 @@ def main() -> None:
     """The entry point. Every error a user can meet ends as one sentence and an exit status."""
     # What we start imports nothing from the folder we stand in, which may be anybody's.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
+    _open_closed_streams()
     try:
         if len(sys.argv) == 1 and sys.stdout.isatty():
             # The commonest call, and the one that should feel instant: no option parser needed.
@@ -28,6 +29,15 @@ def main() -> None:
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
         sys.exit(EXIT_STOPPED)
+
+
+def _open_closed_streams() -> None:
+    """Where a stream was closed when we began, /dev/null takes its place and its number, which the
+    next file to be opened would have."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        name = ("stdin", "stdout", "stderr")[number]
+        setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8"))
+    os.close(number)
 
 
 def _application() -> "typer.Typer":

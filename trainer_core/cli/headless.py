@@ -4,6 +4,7 @@ event as JSON.
 
 import contextlib
 import os
+import queue
 import signal
 import sys
 import threading
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any, TextIO
 
 from trainer_core.cli.export_report import export_lines
 from trainer_core.cli.multi_run_report import (
@@ -56,7 +58,8 @@ def follow(folder: RunFolder, *, as_json: bool = False, after: int = 0) -> int:
     """Show the run until it ends; returns its exit status.
 
     Events up to number `after` are taken in but not shown. Ctrl+C or SIGTERM once: stop and save;
-    twice: abort.
+    twice: abort. A closed terminal (SIGHUP), or an output that takes no more, only ends this: the
+    run goes on.
     """
     client, view = RunClient(folder, "headless"), RunView()
     printer = JsonLines() if as_json else TextLines(folder)
@@ -70,15 +73,22 @@ def follow(folder: RunFolder, *, as_json: bool = False, after: int = 0) -> int:
                 if event.n == 0 or event.n > after:
                     printer.show(event, view)
         printer.end(view)
-    except BrokenPipeError:
-        # The reader of our output is gone (`| head`): the run goes on without us.
+    except (_HungUp, OSError):
+        # The reader of our output is gone (`| head`), or the terminal, or the disk is full.
+        _write_no_more(sys.stdout)
         with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        say(f"nobody reads this output any more; the run goes on in {folder.path}")
+            say(f"nobody reads this output any more; the run goes on in {folder.path}")
+        _write_no_more(sys.stderr)
         return EXIT_FAILED
     finally:
         client.close()
     return _status(view, folder)
+
+
+def _write_no_more(stream: TextIO) -> None:
+    """What is left in its buffer goes nowhere, rather than into an error as Python ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _status(view: RunView, folder: RunFolder) -> int:
@@ -92,32 +102,48 @@ def _status(view: RunView, folder: RunFolder) -> int:
     return EXIT_FAILED
 
 
+class _HungUp(Exception):  # noqa: N818 - the terminal's end, no error
+    """The terminal was closed."""
+
+
 @contextmanager
 def _signals_stop(client: RunClient) -> Iterator[None]:
-    """Ctrl+C and SIGTERM become wishes to the worker, which ends the run; then we end."""
-    asked = threading.Event()
+    """Ctrl+C and SIGTERM become wishes to the worker, which ends the run; then we end. SIGHUP
+    raises _HungUp, unless it was ignored when we began (nohup)."""
+    wishes: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_pass_on_wishes, args=[client, wishes], daemon=True).start()
 
-    def handle(number: int, _: FrameType | None) -> None:
-        if asked.is_set():
-            say("aborting, nothing more is saved")
-            threading.Thread(target=client.send, args=["abort"], daemon=True).start()
-            return
-        asked.set()
-        say("stopping and saving; once more to abort")
-        name = signal.Signals(number).name
+    def wish(number: int, _: FrameType | None) -> None:
+        wishes.put(signal.Signals(number).name)  # no more: a handler may come within a print
 
-        def ask() -> None:
-            client.wait_connected(30.0)
-            client.send("stop", name)
+    def hang_up(*_: object) -> None:
+        raise _HungUp
 
-        threading.Thread(target=ask, daemon=True).start()
-
-    before = {name: signal.signal(name, handle) for name in (signal.SIGINT, signal.SIGTERM)}
+    handlers: dict[signal.Signals, Any] = {signal.SIGINT: wish, signal.SIGTERM: wish}
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        handlers[signal.SIGHUP] = hang_up
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _pass_on_wishes(client: RunClient, wishes: "queue.SimpleQueue[str]") -> None:
+    """The first signal stops and saves, the second aborts, all others say nothing new."""
+    name = wishes.get()
+    _tell("stopping and saving; once more to abort")
+    client.wait_connected(30.0)
+    client.send("stop", name)
+    wishes.get()
+    _tell("aborting, nothing more is saved")
+    client.send("abort")
+
+
+def _tell(text: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads it, and it is done all the same
+        say(text)
 
 
 class JsonLines:
