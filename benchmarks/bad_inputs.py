@@ -19,7 +19,7 @@ import psutil
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.faults.bad_inputs import EVERY, BadInput
+from tests.faults.bad_inputs import EVERY, BadInput  # noqa: E402
 
 COMMAND = [sys.executable, "-c", "from trainer_core.cli import main; main()"]
 
