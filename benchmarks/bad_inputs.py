@@ -19,27 +19,30 @@ import psutil
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.faults.bad_inputs import EVERY, BadInput  # noqa: E402
+from tests.faults.bad_inputs import EVERY  # noqa: E402
 
 COMMAND = [sys.executable, "-c", "from trainer_core.cli import main; main()"]
 
 
 def main() -> None:
     """Print the table, and how many kept the goals."""
-    missed = 0
+    missed = met = 0
     for bad in EVERY:
         with tempfile.TemporaryDirectory() as place:
-            status, seconds, peak, said = _meet(bad, Path(place))
+            arguments = bad.lay(Path(place))
+            if any("\0" in word for word in arguments):
+                continue  # no shell can give that to a command; the tests do
+            status, seconds, peak, said = _meet(arguments, Path(place))
+        met += 1
         good = status == 2 and seconds < 5 and peak < 1e9 and "Traceback" not in said
         missed += not good
         mark = " " if good else "!"
         words = said.strip().splitlines()[-1][:90] if said.strip() else ""
         print(f"{mark} {status} {seconds:5.2f} s {peak / 2**20:5.0f} MiB  {bad.name}: {words}")
-    print(f"{len(EVERY) - missed} of {len(EVERY)} kept the goals")
+    print(f"{met - missed} of {met} kept the goals")
 
 
-def _meet(bad: BadInput, folder: Path) -> tuple[int, float, int, str]:
-    arguments = bad.lay(folder)
+def _meet(arguments: list[str], folder: Path) -> tuple[int, float, int, str]:
     environment = {**os.environ, "XDG_STATE_HOME": str(folder), "BAD_INPUTS_KEY": ""}
     began = time.monotonic()
     process = subprocess.Popen(
