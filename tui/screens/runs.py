@@ -11,7 +11,6 @@ from trainer_core.errors import BackpropError
 from trainer_core.runs.registry import RunEntry, delete_run, list_runs
 from trainer_core.text import one_line
 from tui.screens.dialog import Dialog
-from tui.screens.resuming import ask_to_resume
 from tui.widgets.ask_line import AskLine
 from tui.widgets.run_row import cells
 from tui.widgets.run_state import state_text
@@ -152,6 +151,8 @@ class RunsScreen(Screen[None]):
 
     def action_resume(self) -> None:
         """Ask, then go on with the run under the cursor and show it."""
+        from tui.screens.resuming import ask_to_resume
+
         entry = self._chosen()
         if entry is not None:
             folder = entry.folder
