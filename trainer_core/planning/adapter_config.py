@@ -13,8 +13,6 @@ ADAPTER_CONFIG = "adapter_config.json"
 MOST_RANK = 1 << 16
 # What makes matching an expression take time without end: a group that is repeated.
 _REPEATED_GROUP, _LONGEST = re.compile(r"\)\s*[*+{]"), 500
-# Settings by which PEFT imports a module whose name stands in the file.
-_CODE = ("megatron_config", "auto_mapping")
 
 
 def read_adapter_config(folder: Path) -> dict[str, Any]:
@@ -35,12 +33,12 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
     if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not _finite(alpha):
         said = one_line(repr(alpha), limit=40)
         raise UserError(f"{path}: lora_alpha is {said}", hint="It is a number.")
-    for name in _CODE:
-        if config.get(name):
-            raise UserError(
-                f"{path} has {name}, which names Python code to be run",
-                hint="Such an adapter is not read; ask its maker for plain weights.",
-            )
+    code = _named_code(config)
+    if code:
+        raise UserError(
+            f"{path} has {code}, which names Python code to be run",
+            hint="Such an adapter is not read; ask its maker for plain weights.",
+        )
     for pattern in _patterns(config, path):
         if len(pattern) > _LONGEST or _REPEATED_GROUP.search(pattern):
             raise UserError(
@@ -48,6 +46,19 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
                 hint="Name the modules plainly.",
             )
     return config
+
+
+def _named_code(config: dict[str, Any]) -> str:
+    """The setting by which PEFT would import a module that the file names; empty if there is none.
+    PEFT itself writes `auto_mapping`, with the class of transformers that it wrapped."""
+    if config.get("megatron_config"):
+        return "megatron_config"
+    mapping = config.get("auto_mapping")
+    if not mapping:
+        return ""
+    library = mapping.get("parent_library") if isinstance(mapping, dict) else None
+    known = isinstance(library, str) and re.fullmatch(r"transformers(\.\w+)*", library)
+    return "" if known else "auto_mapping"
 
 
 def _finite(number: float) -> bool:
