@@ -24,7 +24,7 @@ test: install $(VENV)/.export $(VENV)/.dev ## Lint, types, import walls and all 
 	$(BIN)/mypy
 	$(BIN)/mypy --platform win32 -p trainer_core
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 install: $(VENV)/.$(SET) ## Install into .venv, for a machine without a GPU
 

@@ -243,7 +243,8 @@ def test_nobody_else_writes_where_an_export_is_at_work(
 
 def left_over(place: Path) -> list[str]:
     """What stands in an export's folder besides what its worker writes."""
-    own = {"events.jsonl", "lock", "request.json", "status.json", "training", "worker.log"}
+    own = {"black_box.json", "events.jsonl", "lock", "request.json", "status.json"}
+    own |= {"training", "worker.log"}
     return sorted(path.name for path in place.iterdir() if path.name not in own)
 
 

@@ -6,7 +6,6 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
 from filelock import FileLock
 
 from tests.end_to_end.real_runs import Cli, events, job_of, status_of, step_of, training, wait_for
@@ -16,11 +15,8 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("packing", ["off", "pack"])
-def test_ctrl_c_saves_and_a_resume_ends_in_the_same_weights(cli: Cli, packing: str) -> None:
+def test_ctrl_c_saves_and_a_resume_ends_in_the_same_weights(cli: Cli) -> None:
     run = ["--steps", "40", "--set", "lora.dropout=0.1", "--headless"]
-    if packing == "pack":
-        run += ["--set", "training.packing=pack", "--batch-size", "1"]
     whole, broken = cli.folder / "whole", cli.folder / "broken"
     cli.run(*training(*run, "--output", str(whole)))
 

@@ -188,8 +188,10 @@ def test_the_pace_of_hardware_samples(demo: Path, tmp_path: Path) -> None:
     recorder = Recorder(folder, events.append)
     perform(folder, recorder, Control(), partial(train_folder, own_process=False))
     assert recorder.hardware_seconds == 0.25
+    another = Recorder(folder, events.append)  # the first has said its last event
+    another.hardware_seconds = recorder.hardware_seconds
     deadline = time.monotonic() + 30
-    with sample_hardware(folder, recorder):
+    with sample_hardware(folder, another, Control()):
         while sum(e.type == "hardware" for e in events) < 3 and time.monotonic() < deadline:
             time.sleep(0.05)
     assert sum(e.type == "hardware" for e in events) >= 3

@@ -5,12 +5,12 @@ import math
 import pytest
 
 from trainer_core.config.safety_section import SafetySection
-from trainer_core.engine.numbers import NumberWatch, Trouble
+from trainer_core.engine.numbers import BadNumbers, NumberWatch
 
 
 def watch(
     losses: list[float], gradients: list[float] | None = None, **safety: object
-) -> list[Trouble]:
+) -> list[BadNumbers]:
     watched = NumberWatch(SafetySection.model_validate(safety))
     norms = gradients or [1.0] * len(losses)
     found = [watched.look(n, *pair) for n, pair in enumerate(zip(losses, norms, strict=True), 1)]

@@ -3,7 +3,6 @@ saves is ours.
 """
 
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,9 @@ from trainer_core.engine import checkpoint as checkpoints
 from trainer_core.engine import loop_state
 from trainer_core.engine.adapter import load_trained, write_trained
 from trainer_core.engine.batches import EpochOrder
-from trainer_core.engine.numbers import NumberWatch, Trouble
+from trainer_core.engine.early_end import EarlyEnd
+from trainer_core.engine.numbers import BadNumbers, NumberWatch
+from trainer_core.engine.pace import Pace
 from trainer_core.engine.proof import Recorded, compare, recorded_step, say_restored
 from trainer_core.engine.room import Room
 from trainer_core.engine.shrink import MicroBatches
@@ -34,10 +35,6 @@ from trainer_core.runs.recorder import Recorder
 _SUMMARY = "train_runtime"
 # What an event says by itself already.
 _COUNTED = {"epoch", "num_tokens"}
-
-
-# How many steps' losses are averaged to tell whether a target is reached.
-TARGET_STEPS = 10
 
 
 @dataclass(frozen=True)
@@ -102,15 +99,12 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         self._recorded: Recorded | None = None
         self._restored_tensors = 0
         self._started = time.monotonic()
-        self._step_ends: deque[tuple[float, int]] = deque(maxlen=20)
+        self._pace = Pace()
+        self._ending = EarlyEnd(settings, place.target_loss)
         self._tokens = place.tokens
         self._saved_step = -1
         self._good_step: int | None = None
         self._troubled = False
-        self._without_gain = 0
-        self._gained_loss: float | None = None
-        # Why it ended before its last step, if it did.
-        self.early_end = ""
         self.best_step: int | None = None
         self.best_loss: float | None = None
         self.on_best: Callable[[], None] | None = None
@@ -144,6 +138,11 @@ class Loop(SFTTrainer):  # type: ignore[misc]
     def tokens(self) -> int:
         """The tokens trained on so far, in the whole training."""
         return self._tokens
+
+    @property
+    def early_end(self) -> str:
+        """Why it ended before its last step, if it did."""
+        return self._ending.why
 
     @property
     def complete(self) -> bool:
@@ -214,13 +213,7 @@ class Loop(SFTTrainer):  # type: ignore[misc]
 
     def _say_step(self, values: dict[str, float]) -> None:
         now = time.monotonic()
-        self._step_ends.append((now, self._tokens))
-        rate = left = None
-        if len(self._step_ends) > 1:
-            (first, before), steps = self._step_ends[0], len(self._step_ends) - 1
-            span = max(now - first, 1e-9)
-            rate = (self._tokens - before) / span
-            left = span / steps * (self._total - self.step)
+        rate, left = self._pace.step(now, self._tokens, self._total - self.step)
         self._wishes.step = self.step
         self._recorder.record(
             Metrics(
@@ -241,25 +234,18 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         trouble = self._numbers.look(self.step, values["loss"], values.get("grad_norm"))
         if trouble is not None:
             self._meet(trouble)
-        self._look_at_target()
+        self._ending.see_steps([x["loss"] for x in self.state.log_history if "loss" in x])
+        self._end_if_early()
 
     @property
     def _total(self) -> int:
         return self._place.total_steps or int(self.state.max_steps)
 
-    def _look_at_target(self) -> None:
-        target = self._place.target_loss
-        losses = [entry["loss"] for entry in self.state.log_history if "loss" in entry]
-        if target is None or len(losses) < TARGET_STEPS:
-            return
-        if sum(losses[-TARGET_STEPS:]) / TARGET_STEPS <= target:
-            self._end_early(f"its loss is down to {target:g}")
+    def _end_if_early(self) -> None:
+        if self._ending.why:
+            self.control.should_training_stop = True
 
-    def _end_early(self, why: str) -> None:
-        self.early_end = why
-        self.control.should_training_stop = True
-
-    def _meet(self, trouble: Trouble) -> None:
+    def _meet(self, trouble: BadNumbers) -> None:
         """The numbers went wrong: end the run, its last checkpoint stands, or warn once."""
         hint = f"{trouble.hint} {self._suspects()}"
         if trouble.ends:
@@ -287,7 +273,8 @@ class Loop(SFTTrainer):  # type: ignore[misc]
 
     def _say_eval(self, values: dict[str, float]) -> None:
         loss = values["eval_loss"]
-        self._count_gains(loss)
+        self._ending.see_validation(loss)
+        self._end_if_early()
         best = self.best_loss is None or loss < self.best_loss
         if best:
             self.best_loss, self.best_step = loss, self.state.global_step
@@ -305,23 +292,12 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         if best and self.on_best is not None:
             self.on_best()
 
-    def _count_gains(self, loss: float) -> None:
-        """End the run after `patience` validations without a loss that is lower by `min_delta`."""
-        best, patience = self._gained_loss, self._settings.patience
-        if best is None or loss < best - self._settings.min_delta:
-            self._gained_loss, self._without_gain = loss, 0
-            return
-        self._without_gain += 1
-        if patience is not None and self._without_gain >= patience:
-            self._end_early(f"{patience} validations brought no better loss")
-
     def evaluate(self, *arguments: Any, **named: Any) -> Any:
         self._recorder.record(Stage(stage="evaluating", detail=f"step {self.step}"))
         result = super().evaluate(*arguments, **named)
         self._remember()  # reading the validation data draws a number, too
         self._recorder.record(Stage(stage="training"))
-        # The time spent here is not the time of a step.
-        self._step_ends.clear()
+        self._pace.pause()
         return result
 
     # --- what the user asks ----------------------------------------------------------------------
@@ -334,7 +310,7 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         if every and self.step % every == 0 and self.step < self._total and self.on_samples:
             self.on_samples(self.step)
             self._recorder.record(Stage(stage="training"))
-            self._step_ends.clear()
+            self._pace.pause()
         self._obey()
         if wishes.paused and not wishes.stopping:
             why = f": {wishes.pause_reason}" if wishes.pause_reason else ""
@@ -343,7 +319,7 @@ class Loop(SFTTrainer):  # type: ignore[misc]
                 wishes.wait_while_paused()
                 self._obey()
             self._recorder.record(Stage(stage="training"))
-            self._step_ends.clear()
+            self._pace.pause()
         self._remember()
         if wishes.stopping and not self.control.should_training_stop:
             self._stop()
@@ -419,8 +395,8 @@ class Loop(SFTTrainer):  # type: ignore[misc]
             tokens=self._tokens,
             best_step=self.best_step,
             best_loss=self.best_loss,
-            gained_loss=self._gained_loss,
-            without_gain=self._without_gain,
+            gained_loss=self._ending.gained_loss,
+            without_gain=self._ending.without_gain,
             early=self.early_end,
             pieces=self._micro_batches.pieces,
             evaluation_due=self._evaluation_due,
@@ -432,9 +408,10 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         position = loop_state.read_position(folder)
         self._tokens = position.tokens
         self.best_step, self.best_loss = position.best_step, position.best_loss
-        self._gained_loss, self._without_gain = position.gained_loss, position.without_gain
+        self._ending.gained_loss = position.gained_loss
+        self._ending.without_gain = position.without_gain
+        self._ending.why = "" if self._warm else position.early
         self._saved_step = self._good_step = checkpoints.step_of(folder)
-        self.early_end = "" if self._warm else position.early
         self._micro_batches.pieces = position.pieces
         self._evaluation_due = position.evaluation_due
         self._recorded = recorded_step(
