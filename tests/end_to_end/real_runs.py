@@ -17,6 +17,11 @@ DEMO = ROOT / "configs" / "demo"
 COMMAND = [sys.executable, "-c", "from trainer_core.cli import main; main()"]
 
 
+def hear_hangups() -> None:
+    """In a process about to be started: as a shell would, though the tests be started by nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Cli:
     """Starts commands in a folder and a home of their own, and ends what they left behind."""
 
@@ -55,6 +60,7 @@ class Cli:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=hear_hangups,
         )
         self.started.append(process)
         return process

@@ -8,7 +8,7 @@ from typing import Any
 import pexpect
 import pyte
 
-from tests.end_to_end.real_runs import COMMAND, Cli, wait_for
+from tests.end_to_end.real_runs import COMMAND, Cli, hear_hangups, wait_for
 
 # What leaves the alternate screen, shows the cursor again and lets go of the mouse.
 LEFT = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l")
@@ -39,6 +39,7 @@ class Terminal:
             env={**cli.environment, "TERM": "xterm-256color", **(environment or {})},
             dimensions=(size[1], size[0]),
             ignore_sighup=deaf_to_hangup,
+            preexec_fn=None if deaf_to_hangup else hear_hangups,
         )
         # Read without pexpect, which would decide by itself when the program has ended.
         self._file = self.program.child_fd

@@ -26,11 +26,11 @@ from trainer_core.engine.adapter import load_trained, save_trained, write_traine
 from trainer_core.engine.checkpoint import (  # noqa: E402
     clear_half_made,
     list_checkpoints,
-    newest_checkpoint,
     prune,
     step_of,
     write_checkpoint,
 )
+from trainer_core.engine.resuming import resume_point  # noqa: E402
 from trainer_core.runs.events import Log, decode  # noqa: E402
 from trainer_core.runs.folder import RunFolder  # noqa: E402
 from trainer_core.runs.recorder import Recorder  # noqa: E402
@@ -107,11 +107,11 @@ def _try(
 ) -> str:
     """What is wrong with what is left; empty if all that was there can be read."""
     folder, _ = _attempt(shim, before, place, work, call, error)
-    newest = newest_checkpoint(folder.checkpoints)
+    newest, named = resume_point(folder), list_checkpoints(folder.checkpoints)
     if newest is None:
         return "no checkpoint is whole"
     load_trained(model, newest)
-    if newest != list_checkpoints(folder.checkpoints)[-1]:
+    if newest != named[-1] or len(list(folder.checkpoints.glob("damaged-*"))):
         return "what is called a checkpoint is none"
     if step_of(newest) == 10 and (folder.checkpoints / "step-20").exists():
         return "the new checkpoint is not used"

@@ -37,12 +37,6 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted((path for path in folder.iterdir() if _NAME.match(path.name)), key=step_of)
 
 
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint whose files are what its manifest says; damaged ones are skipped.
-    Raises UserError for one of another version."""
-    return next((path for path in reversed(list_checkpoints(folder)) if not damage(path)), None)
-
-
 def damage(checkpoint: Path) -> str:
     """What is wrong with a checkpoint; empty if it is whole. Raises UserError if another version
     of this program made it: then it is of use to that one."""
