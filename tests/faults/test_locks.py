@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,6 +18,8 @@ import pytest
 from tests.end_to_end.real_runs import COMMAND, ROOT, wait_for
 from tests.faults.how_many import times
 from tests.faults.light_runs import LightRun
+from trainer_core.files import remove_folder
+from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.status import is_alive, new_status, take_lock, write_status
 from trainer_core.worker import platform, processes
 
@@ -148,3 +152,25 @@ def _signals_a_number(call: ast.Call) -> bool:
     }  # fmt: skip
     ourselves = ast.unparse(call.args[0]) in {"os.getpid()", "os.getpgrp()"} if call.args else False
     return (by_number and not ourselves) or found_by_number
+
+
+def test_who_looks_at_a_run_that_is_being_removed_does_not_bring_it_back(tmp_path: Path) -> None:
+    folders = [RunFolder(tmp_path / str(n)) for n in range(50)]
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            for folder in folders:
+                is_alive(folder)
+
+    for folder in folders:
+        folder.path.mkdir()
+        folder.lock.touch()
+    looking = threading.Thread(target=look)
+    looking.start()
+    for folder in folders:
+        remove_folder(folder.path)
+        time.sleep(0.002)
+    over.set()
+    looking.join()
+    assert not any(tmp_path.iterdir())

@@ -188,7 +188,7 @@ async def test_a_run_goes_on_when_the_server_is_killed_and_ctrl_c_ends_it_cleanl
         await page.press("o")
         await page.shows("a config to open")
         await page.press(f"{DEMO / 'demo.yaml'}\r")
-        await page.shows("demo.yaml")
+        await page.shows("auto → ")  # the config's values; its name stands there while it is typed
         await page.press("r")
         await until(lambda: list(cli.folder.rglob("status.json")))
         folder = RunFolder(next(cli.folder.rglob("status.json")).parent)

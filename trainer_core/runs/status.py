@@ -1,7 +1,10 @@
 """status.json: where a run stands, replaced atomically; whether it lives, only the lock says."""
 
+import errno
 import platform
+import sys
 import time
+from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock, Timeout
@@ -10,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from trainer_core.errors import Cause, LockedError
 from trainer_core.files import write_atomically
 from trainer_core.runs.folder import FORMAT, RunFolder
+
+if sys.platform != "win32":
+    import fcntl
 
 Phase = Literal["starting", "running", "paused", "stopping", "finished", "stopped", "failed"]
 ENDED: frozenset[str] = frozenset({"finished", "stopped", "failed"})
@@ -95,15 +101,35 @@ def take_lock(folder: RunFolder, wait: float = 1.0) -> FileLock:
 
 def is_alive(folder: RunFolder) -> bool:
     """Whether a process holds the run, which only the lock can tell (never status.json)."""
-    if not folder.lock.exists():
+    try:
+        return _is_held(folder.lock)
+    except OSError:
+        return False  # none, or none that we may look at
+
+
+def _is_held(path: Path) -> bool:
+    if sys.platform == "win32":
+        return path.exists() and _is_refused(path)
+    else:  # noqa: RET505 - mypy knows by it which of the two it reads
+        # FileLock would make the file, and the folder of a run that is just being removed, anew.
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            except OSError as error:
+                if error.errno == errno.ENOSYS:  # FileLock has a way for such a file system
+                    return _is_refused(path)
+                raise
         return False
-    lock = FileLock(folder.lock, thread_local=False)
+
+
+def _is_refused(path: Path) -> bool:
+    lock = FileLock(path, thread_local=False)
     try:
         lock.acquire(blocking=False)
     except Timeout:
         return True
-    except OSError:
-        return False  # a folder that cannot be written cannot be locked by us; its run is not ours
     lock.release()
     return False
 

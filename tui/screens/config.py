@@ -27,6 +27,7 @@ from tui.config_words import (
 )
 from tui.screens.choose import Choose
 from tui.screens.config_files import ConfigFiles
+from tui.threads import tell
 from tui.widgets.ask_line import AskLine
 from tui.widgets.config_form import ConfigForm
 from tui.widgets.field_help import FieldHelp
@@ -133,9 +134,10 @@ class ConfigScreen(ConfigFiles):
 
     @work(thread=True, group="prepare")
     def _prepare(self) -> None:
+        alone = not self.app.is_headless
         self.session.planner.prepare()
-        self.app.call_from_thread(self._learned)
-        if not self.app.is_headless:  # a process that is there for the dashboard alone
+        tell(self, self._learned)
+        if alone:  # a process that is there for the dashboard alone
             spare_collections()
 
     @work(thread=True, exclusive=True, group="look")
@@ -144,7 +146,7 @@ class ConfigScreen(ConfigFiles):
         time.sleep(PATIENCE_SECONDS)
         if not worker.is_cancelled:
             self.session.planner.look(loaded)
-            self.app.call_from_thread(self._learned)
+            tell(self, self._learned)
 
     def _learned(self) -> None:
         self.session.learned()

@@ -14,6 +14,7 @@ from trainer_core.text import clean, one_line
 from tui.config_session import ConfigSession
 from tui.config_start import start_run
 from tui.screens.dialog import Dialog
+from tui.threads import tell
 
 
 class ConfigFiles(Screen[None]):
@@ -181,11 +182,14 @@ class ConfigFiles(Screen[None]):
         try:
             preflight(loaded)
         except (BackpropError, OSError) as error:
-            self.app.call_from_thread(self.say, error)
+            tell(self, self.say, error)
         else:
             words = "Checked: the files, the first rows and the model are right"
-            self.app.call_from_thread(self.notify, words, timeout=4)
-        self.app.call_from_thread(self.show_session)
+            tell(self, self._checked, words)
+        tell(self, self.show_session)
+
+    def _checked(self, words: str) -> None:
+        self.notify(words, timeout=4)
 
     def _begin(self, loaded: LoadedConfig) -> None:
         self._busy = "The run is being started"
@@ -201,9 +205,9 @@ class ConfigFiles(Screen[None]):
         try:
             folder = start_run(text, loaded)
         except (BackpropError, OSError) as error:
-            self.app.call_from_thread(self._started, None, error)
+            tell(self, self._started, None, error)
         else:
-            self.app.call_from_thread(self._started, folder)
+            tell(self, self._started, folder)
 
     def _started(self, folder: RunFolder | None, error: Exception | None = None) -> None:
         self._busy = ""

@@ -26,6 +26,7 @@ from tui.export_words import (
     sum_text,
 )
 from tui.screens.export_form import ExportForm
+from tui.threads import tell
 from tui.widgets.ask_line import AskLine
 from tui.widgets.export_choices import ExportChoices
 from tui.widgets.export_progress import ExportProgress
@@ -132,9 +133,9 @@ class ExportScreen(ExportForm):
             folder = folder or run_to_open()
             found = look(folder, place, self.session.found) if folder is not None else None
         except (BackpropError, OSError) as error:
-            self.app.call_from_thread(self._found, None, opening, clean(str(error)))
+            tell(self, self._found, None, opening, clean(str(error)))
         else:
-            self.app.call_from_thread(self._found, found, opening)
+            tell(self, self._found, found, opening)
 
     def _found(self, found: Found | None, opening: bool, problem: str = "") -> None:
         self.problem = problem or self.problem

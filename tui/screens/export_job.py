@@ -17,6 +17,7 @@ from trainer_core.worker.launching import launch_export
 from tui.export_found import read_request
 from tui.export_view import ExportView
 from tui.screens.dialog import Dialog
+from tui.threads import tell
 
 # Taking events in may not hold up a key press for longer than this.
 FOLD_SECONDS = 0.03
@@ -60,9 +61,9 @@ class ExportJob(Screen[None]):
         try:
             folder = launch_export(request)
         except (BackpropError, OSError) as error:
-            self.app.call_from_thread(self._started, None, clean(str(error)))
+            tell(self, self._started, None, clean(str(error)))
         else:
-            self.app.call_from_thread(self._started, folder)
+            tell(self, self._started, folder)
 
     def _started(self, folder: RunFolder | None, why_not: str = "") -> None:
         self.starting = False

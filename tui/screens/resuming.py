@@ -11,6 +11,7 @@ from trainer_core.runs.registry import find_run
 from trainer_core.text import clean, one_line
 from trainer_core.worker.launching import resume_run
 from tui.screens.dialog import Dialog
+from tui.threads import tell
 
 BEGINNING = "the beginning"
 
@@ -32,9 +33,9 @@ def ask_to_resume(screen: "Screen[None]", folder: RunFolder, then: Callable[[], 
         try:
             resume_run(find_run(str(folder.path)))
         except (BackpropError, OSError) as error:
-            screen.app.call_from_thread(_say, screen, str(error))
+            tell(screen, _say, screen, str(error))
         else:
-            screen.app.call_from_thread(then)
+            tell(screen, then)
 
     def answered(answer: str | None) -> None:
         if answer == "resume":

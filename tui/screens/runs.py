@@ -11,6 +11,7 @@ from trainer_core.errors import BackpropError
 from trainer_core.runs.registry import RunEntry, delete_run, list_runs
 from trainer_core.text import one_line
 from tui.screens.dialog import Dialog
+from tui.threads import tell
 from tui.widgets.ask_line import AskLine
 from tui.widgets.run_row import cells
 from tui.widgets.run_state import state_text
@@ -64,7 +65,7 @@ class RunsScreen(Screen[None]):
     def _read(self) -> None:
         entries = {str(entry.folder.path): entry for entry in list_runs()}
         rows = {key: cells(entry) for key, entry in entries.items()}
-        self.app.call_from_thread(self._show, entries, rows)
+        tell(self, self._show, entries, rows)
 
     def _show(self, entries: dict[str, RunEntry], rows: dict[str, list[str]]) -> None:
         wanted = self.query_one(AskLine).value.lower()

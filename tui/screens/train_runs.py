@@ -12,6 +12,7 @@ from trainer_core.runs.multi_run_events import Undone
 from trainer_core.runs.view import RunView
 from trainer_core.text import clean
 from tui.screens.dialog import Dialog
+from tui.threads import tell
 from tui.widgets.forgetting_drift import standing_merges
 from tui.widgets.forgetting_view import ForgettingView
 from tui.widgets.loss_plot import LossPlot
@@ -126,9 +127,9 @@ class TrainRuns(Screen[None]):
         try:
             number = undo_last_merge(folder)
         except (BackpropError, OSError, ValueError) as error:
-            self.app.call_from_thread(self._not_undone, error)
+            tell(self, self._not_undone, error)
         else:
-            self.app.call_from_thread(self._undone, folder, number)
+            tell(self, self._undone, folder, number)
 
     def _not_undone(self, error: Exception) -> None:
         words = clean(str(error))
