@@ -113,15 +113,15 @@ def step_of(folder: Path) -> int:
     return max((e["step"] for e in events(folder) if e["type"] == "metrics"), default=0)
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 90) -> Any:
-    """Poll until `condition` holds; returns its value."""
+def wait_for(condition: Callable[[], Any], seconds: float = 90, what: str = "it") -> Any:
+    """Poll until `condition` holds; returns its value. `what` it is, a failure says."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         value = condition()
         if value:
             return value
         time.sleep(0.05)
-    raise AssertionError("waited in vain")
+    raise AssertionError(f"waited in vain for {what}")
 
 
 def status_of(folder: Path) -> dict[str, Any]:

@@ -168,7 +168,7 @@ async def test_the_dashboard_comes_and_hostile_messages_do_not_end_it(
         (process,) = dashboards()
         await page.line.close()
         # The page is gone, so its dashboard is; and there is room for another.
-        await until(lambda: not process.is_running())
+        await until(lambda: not process.is_running(), "the end of the dashboard")
         page = await open_page(browser, address)
         await page.shows("No runs yet")
         await page.press("q")
@@ -190,12 +190,12 @@ async def test_a_run_goes_on_when_the_server_is_killed_and_ctrl_c_ends_it_cleanl
         await page.press(f"{DEMO / 'demo.yaml'}\r")
         await page.shows("auto → ")  # the config's values; its name stands there while it is typed
         await page.press("r")
-        await until(lambda: list(cli.folder.rglob("status.json")))
+        await until(lambda: list(cli.folder.rglob("status.json")), "a run")
         folder = RunFolder(next(cli.folder.rglob("status.json")).parent)
-        await until(lambda: is_alive(folder))
+        await until(lambda: is_alive(folder), "its lock")
         dashboards = psutil.Process(process.pid).children()
         process.kill()
-        await until(lambda: not any(dashboard.is_running() for dashboard in dashboards))
+        await until(lambda: not any(one.is_running() for one in dashboards), "the dashboard's end")
         assert is_alive(folder)
 
         process, address, token = start_server(cli)
@@ -305,5 +305,5 @@ async def over(page: Page) -> None:
     assert page.line.close_code in {aiohttp.WSCloseCode.OK, aiohttp.WSCloseCode.GOING_AWAY}
 
 
-async def until(condition: Callable[[], object]) -> None:
-    await asyncio.to_thread(wait_for, condition)
+async def until(condition: Callable[[], object], what: str) -> None:
+    await asyncio.to_thread(wait_for, condition, 90, what)
