@@ -13,7 +13,8 @@ from jinja2.parser import Parser
 
 from trainer_core.data.problems import RowError
 from trainer_core.errors import UserError
-from trainer_core.tokens.sandbox import BoundedEnvironment, TooMuchError, render_bounded, to_json
+from trainer_core.tokens.render_budget import TooMuchError
+from trainer_core.tokens.sandbox import BoundedEnvironment, render_bounded
 
 HINT = "Name another template in model.template."
 
@@ -32,10 +33,10 @@ class CompiledTemplate:
         environment.globals["raise_exception"] = _raise
         environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
         environment.globals["generation_marks"] = (self.opening, self.closing)
-        environment.filters["tojson"] = to_json
         try:
             self._template = environment.from_string(source)
-        except (jinja2.TemplateError, RecursionError) as error:
+        # Python refuses what Jinja makes of loops twenty deep.
+        except (jinja2.TemplateError, RecursionError, SyntaxError, MemoryError) as error:
             line = (
                 f" (line {error.lineno})" if isinstance(error, jinja2.TemplateSyntaxError) else ""
             )

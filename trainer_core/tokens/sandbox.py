@@ -1,133 +1,269 @@
-"""Where chat templates run: no way out of Jinja, and no way to ask for a gigabyte.
+"""Where chat templates run: no way out of Jinja, and no way to eat the machine.
 
-Jinja's own sandbox keeps a template from Python; it does not keep `'A' * 10**9` or a loop of loops
-from eating the machine. Here the operators and filters that make much out of little are bounded,
-and so is the whole text.
+Jinja's own sandbox keeps a template from Python; it does not keep `'A' * 10**9`, a loop of loops or
+a text that is doubled forty times from taking all memory and time. Here every loop is counted and
+every value measured (tokens/render_budget.py): a template is changed after it is parsed, so that it
+hands both to filters of ours.
 """
 
 import json
-from typing import Any
+from functools import update_wrapper
+from typing import Any, cast
 
 import jinja2
+from jinja2 import nodes, pass_context
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace, _PassArg
+from jinja2.visitor import NodeTransformer
 
-MAX_NUMBER = 10**18
-MAX_REPEATED = 1 << 20
-MAX_WIDTH = 10_000
-MAX_TEXT = 1 << 28
-MAX_STEPS = 2_000_000
-# A rendering may be this much longer than what goes in.
-GROWTH, ROOM = 64, 1 << 20
+from trainer_core.tokens.growth import ASKED_FIRST, Asked, asked_method, power_digits
+from trainer_core.tokens.render_budget import RenderBudget, TooMuchError, size_of
+
+MAX_DIGITS = 18
+MAX_INDENTATION = 64
+MAX_RANGE = 100_000
+# Nothing that a chat template needs, and each a way to make much out of little.
+LEFT_OUT_FILTERS = ("pprint", "urlize", "wordwrap", "xmlattr")
+LEFT_OUT_METHODS = frozenset({"encode", "expandtabs", "to_bytes", "translate"})
 
 
-class TooMuchError(Exception):
-    """A template asks for more than any chat template needs."""
+class BoundedContext(Context):
+    """What a rendering knows, and what is left to it."""
+
+    budget: RenderBudget
 
 
 class BoundedEnvironment(ImmutableSandboxedEnvironment):
-    """Jinja's sandbox with bounds on `+`, `*`, `**`, ranges and widths."""
+    """Jinja's sandbox, where what a template makes and how long it takes is bounded."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
+    context_class = BoundedContext
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        for name in ("center", "indent"):
-            self.filters[name] = _bounded_width(self.filters[name])
-        self.filters["format"] = _format
-        self.filters["replace"] = _replace
+        self.filters["tojson"] = to_json
+        for name in LEFT_OUT_FILTERS:
+            del self.filters[name]
+        for name, original in self.filters.items():
+            self.filters[name] = _bounded(original, ASKED_FIRST.get(name))
+        self.filters.update(_OURS)
+        del self.globals["lipsum"]
         self.globals["range"] = _range
+        self.globals["namespace"] = _namespace
 
-    def call_binop(
-        self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any
-    ) -> Any:
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        tree = super()._parse(source, name, filename)
+        _Bounding().generic_visit(tree)
+        tree.set_environment(self)
+        return tree
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Whether a template may have `obj.attr`."""
+        return attr not in LEFT_OUT_METHODS and super().is_safe_attribute(obj, attr, value)
+
+    def call(*given: Any, **named: Any) -> Any:
+        """What `function(…)` in a template gives."""
+        self, context, function, *arguments = given
+        budget = context.budget
+        budget.step()
+        method = getattr(function, "__wrapped__", function)  # as Jinja wraps str.format
+        text, name = getattr(method, "__self__", None), getattr(method, "__name__", "")
+        if isinstance(text, str):
+            arguments = asked_method(budget, text, name, arguments)
+        parent: Any = super(BoundedEnvironment, self)
+        return budget.made(parent.call(context, function, *arguments, **named))
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """`left operator right`, if the result is no larger than a template can want."""
-        if operator == "+":
-            if isinstance(left, str) and len(left) > MAX_TEXT:
-                raise TooMuchError("makes too long a text")
+        if operator == "+" and isinstance(left, str) and isinstance(right, str):
+            context.budget.make(len(left) + len(right))
             return left + right
         if operator == "*":
             for many, times in ((left, right), (right, left)):
-                several = isinstance(many, str | list | tuple) and isinstance(times, int)
-                if several and len(many) * times > MAX_REPEATED:
-                    raise TooMuchError("repeats something too often")
-        if operator == "**" and _magnitude(left, right) > 18:
+                if isinstance(many, str | bytes | list | tuple) and isinstance(times, int):
+                    one = size_of(many) if isinstance(many, list | tuple) else len(many)
+                    context.budget.make(one * max(0, times))
+        elif operator == "**" and power_digits(left, right) > MAX_DIGITS:
             raise TooMuchError("raises a number to too high a power")
-        if operator == "%" and isinstance(left, str):
-            return _format(left, *(right if isinstance(right, tuple) else (right,)))
+        elif operator == "%" and isinstance(left, str):
+            ASKED_FIRST["format"](context.budget, left)
         result = super().call_binop(context, operator, left, right)
-        if isinstance(result, int) and abs(result) > MAX_NUMBER:
+        if isinstance(result, int) and abs(result) > 10**MAX_DIGITS:
             raise TooMuchError("makes too large a number")
-        return result
+        return context.budget.made(result)
 
 
 def render_bounded(template: jinja2.Template, known: dict[str, Any], **values: Any) -> str:
-    """The text of a template, piece by piece, until it is longer than any conversation makes it.
+    """The text of a template, until it makes more than any conversation asks for.
 
     `known` is the template's globals as a plain dict: Jinja would copy them from a chain of maps
     for each text, which takes as long as rendering it.
 
     Raises TooMuchError, and whatever the template raises.
     """
-    context = template.new_context({**known, **values}, shared=True)
-    pieces, length, limit = [], 0, ROOM
-    for steps, piece in enumerate(template.root_render_func(context)):
-        pieces.append(piece)
-        length += len(piece)
-        if length > limit or steps > MAX_STEPS:
-            limit = ROOM + GROWTH * _size(values)  # counted only where it matters
-            if length > limit or steps > MAX_STEPS:
-                raise TooMuchError(f"writes more than {limit:,} characters for one conversation")
-    return "".join(pieces)
+    context = cast(BoundedContext, template.new_context({**known, **values}, shared=True))
+    context.budget = RenderBudget(values)
+    return "".join(template.root_render_func(context))
 
 
-def to_json(value: Any, indent: int | None = None, **_: Any) -> str:
+def to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
     """As transformers' `tojson`: plain JSON, not made safe for HTML."""
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+    if indent is not None and not (isinstance(indent, int) and indent <= MAX_INDENTATION):
+        raise TooMuchError("indents JSON too far")
+    if separators is not None and sum(map(len, separators)) > MAX_INDENTATION:
+        raise TooMuchError("parts JSON too far")
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+    )
 
 
-def _size(value: Any) -> int:
+class _Bounding(NodeTransformer):
+    """Hands the loops of a template and what it makes to the filters of ours."""
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - as Jinja names them
+        self.generic_visit(node)
+        node.iter = _through("counted", node.iter)
+        return node
+
+    def visit_Output(self, node: nodes.Output) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.nodes = [_through("written", _plain(part)) for part in node.nodes]
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        return _through("concatenated", nodes.List(node.nodes, lineno=node.lineno))
+
+    def visit_List(self, node: nodes.List) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        return _through("measured", node)
+
+    def visit_Dict(self, node: nodes.Dict) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        return _through("measured", node)
+
+    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        return _through("measured", node) if node.ctx == "load" else node
+
+    def visit_Assign(self, node: nodes.Assign) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        if isinstance(node.target, nodes.NSRef):
+            node.node = _through("kept", node.node)
+        return node
+
+
+def _through(name: str, node: nodes.Node) -> nodes.Filter:
+    return nodes.Filter(cast(nodes.Expr, node), name, [], [], None, None, lineno=node.lineno)
+
+
+def _plain(node: nodes.Expr) -> nodes.Expr:
+    if isinstance(node, nodes.TemplateData):
+        return nodes.Const(node.data, lineno=node.lineno)
+    return node
+
+
+class _Counted:
+    """What a loop goes over; Jinja asks for its length where the template does."""
+
+    def __init__(self, items: Any, budget: RenderBudget) -> None:
+        self._items = items
+        self._budget = budget
+
+    def __iter__(self) -> Any:
+        return self._budget.steps(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+@pass_context
+def _counted(context: BoundedContext, items: Any) -> _Counted:
+    return _Counted(items, context.budget)
+
+
+@pass_context
+def _written(context: BoundedContext, value: Any) -> str:
+    context.budget.step()
     if isinstance(value, str):
-        return len(value)
-    if isinstance(value, dict):
-        return sum(_size(item) for item in value.values())
-    if isinstance(value, list):
-        return sum(_size(item) for item in value)
-    return 8
+        context.budget.make(len(value))
+        return value
+    if isinstance(value, Namespace):
+        size_of(value)
+    return context.budget.made(str(value))
 
 
-def _magnitude(base: Any, exponent: Any) -> float:
-    """About how many digits base ** exponent has."""
-    if not isinstance(base, int | float) or not isinstance(exponent, int | float):
-        return 0.0
-    return len(str(abs(int(base)))) * abs(float(exponent)) if abs(base) > 1 else 0.0
+@pass_context
+def _concatenated(context: BoundedContext, parts: list[Any]) -> str:
+    texts = [part if isinstance(part, str) else _written(context, part) for part in parts]
+    context.budget.make(sum(map(len, texts)))
+    return "".join(texts)
 
 
-def _bounded_width(original: Any) -> Any:
-    def bounded(value: Any, width: Any = 4, *rest: Any, **named: Any) -> Any:
-        if isinstance(width, int) and width > MAX_WIDTH:
-            raise TooMuchError("pads a text too far")
-        return original(value, width, *rest, **named)
-
-    return bounded
+@pass_context
+def _measured(context: BoundedContext, value: Any) -> Any:
+    context.budget.step()
+    return context.budget.made(value)
 
 
-def _format(pattern: Any, *values: Any, **named: Any) -> str:
-    digits = "".join(c if c.isdigit() else " " for c in str(pattern)).split()
-    if any(len(number) > 4 for number in digits) or "*" in str(pattern):
-        raise TooMuchError("formats a value too widely")
-    return str(pattern) % (named or values)
+@pass_context
+def _kept(context: BoundedContext, value: Any) -> Any:
+    """What a namespace is given: it may hold no other, of which it could be made to be full."""
+    if isinstance(value, Namespace):
+        size_of(value)
+    return context.budget.made(value)
 
 
-def _replace(value: Any, old: Any, new: Any, count: int | None = None) -> str:
-    text, old, new = str(value), str(old), str(new)
-    times = text.count(old) if old else len(text) + 1
-    if times * max(0, len(new) - len(old)) > MAX_REPEATED:
-        raise TooMuchError("replaces a text by too much")
-    return text.replace(old, new, -1 if count is None else count)
+_OURS = {
+    "counted": _counted,
+    "written": _written,
+    "concatenated": _concatenated,
+    "measured": _measured,
+    "kept": _kept,
+}
+
+
+@pass_context
+def _namespace(context: BoundedContext, *given: Any, **named: Any) -> Namespace:
+    context.budget.made([*given, named])
+    return Namespace(*given, **named)
+
+
+def _bounded(original: Any, ask_first: Asked | None) -> Any:
+    """A filter that asks before, where it has to, and is measured after."""
+    passed = _PassArg.from_obj(original)
+
+    @pass_context
+    def bounded(context: BoundedContext, value: Any, *arguments: Any, **named: Any) -> Any:
+        budget = context.budget
+        budget.step()
+        if ask_first is not None:
+            value = ask_first(budget, value, *arguments, **named)
+        first: tuple[Any, ...] = ()
+        if passed is _PassArg.context:
+            first = (context,)
+        elif passed is _PassArg.eval_context:
+            first = (context.eval_ctx,)
+        elif passed is _PassArg.environment:
+            first = (context.environment,)
+        return budget.made(original(*first, value, *arguments, **named))
+
+    return update_wrapper(bounded, original, updated=())
 
 
 def _range(*arguments: int) -> range:
     numbers = range(*arguments)
-    if len(numbers) > 100_000:
+    if len(numbers) > MAX_RANGE:
         raise TooMuchError("counts too far")
     return numbers

@@ -190,7 +190,7 @@ def test_what_go_cannot_do_is_said() -> None:
         ("{{ messages[-1].content | upper }}", "words once"),
         ("{% for m in messages %}{{ loop.index ~ m.content }}{% endfor %}", "around each turn"),
         ("{{ raise_exception('no') }}", "refuses"),
-        ("{{ 'x' * 10 ** 9 }}", "too often"),
+        ("{{ 'x' * 10 ** 9 }}", "makes more than"),
         (  # right for short words alone
             "{% for m in messages %}{{ m.role + ': ' }}"
             "{{ m.content.replace('h', 'H') if 'hen' in m.content else m.content }}{{ '\n' }}"

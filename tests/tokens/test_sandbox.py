@@ -1,0 +1,197 @@
+"""Chat templates come with models: none takes much memory or long, whatever it is made to do, and
+what ordinary ones do is what Jinja does."""
+
+import tracemalloc
+
+import jinja2
+import pytest
+from jinja2.ext import loopcontrols
+
+from trainer_core.errors import UserError
+from trainer_core.tokens import render_budget
+from trainer_core.tokens.compiled_template import CompiledTemplate
+
+MESSAGES = [
+    {"role": "user", "content": "How many ~ are 5 % of 100?"},
+    {"role": "assistant", "content": "  5\n\nThat is {all}.  "},
+]
+MEMORY = 128 << 20
+LONG = "{% set x = 'a' * 1000000 %}"
+LITERAL = "y" * 100_000
+DOUBLED = (
+    "{{% set ns = namespace(x='aa') %}}{{% for i in range(60) %}}{}{{% endfor %}}{{{{ ns.x }}}}"
+)
+
+GROWING = {
+    "a text, repeated": "{{ 'A' * 1000000000 }}",
+    "doubled by ~": DOUBLED.format("{% set ns.x = ns.x ~ ns.x %}"),
+    "doubled by +": DOUBLED.format("{% set ns.x = ns.x + ns.x %}"),
+    "doubled by join": DOUBLED.format("{% set ns.x = [ns.x, ns.x]|join('-') %}"),
+    "doubled in a block": DOUBLED.format("{% set ns.x %}{{ ns.x }}{{ ns.x }}{% endset %}"),
+    "doubled in a list": DOUBLED.format("{% set ns.x = [ns.x, ns.x] %}"),
+    "doubled in a tuple": DOUBLED.format("{% set ns.x = (ns.x, ns.x) %}"),
+    "doubled in a dict": DOUBLED.format("{% set ns.x = {'a': ns.x, 'b': ns.x} %}"),
+    "doubled by dict()": DOUBLED.format("{% set ns.x = dict(a=ns.x, b=ns.x) %}"),
+    "doubled by format": DOUBLED.format("{% set ns.x = '{0}{0}'.format(ns.x) %}"),
+    "doubled by %": DOUBLED.format("{% set ns.x = '%s%s' % (ns.x, ns.x) %}"),
+    "doubled by a macro": "{% macro d(x) %}{{ x }}{{ x }}{% endmacro %}"
+    + DOUBLED.format("{% set ns.x = d(ns.x) %}"),
+    "doubled in one row alone": "{% for m in messages %}{% if '~' in m.content %}"
+    + DOUBLED.format("{% set ns.x = ns.x ~ ns.x %}")
+    + "{% endif %}{% endfor %}",
+    "a namespace of namespaces": "{% set ns = namespace(x=namespace()) %}",
+    "a namespace of itself": "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}",
+    "a namespace in a list": "{% set ns = namespace() %}{% set ns.x = [ns] %}{{ ns }}",
+    "a list, repeated": "{{ (['a' * 1000] * 1000) * 1000 }}",
+    "joined by a long text": LONG + "{{ range(100000)|join(x) }}",
+    "joined by a method": LONG + "{{ x.join(['a', 'b'] * 1000) }}",
+    "replaced by a filter": LONG + "{{ x|replace('a', x) }}",
+    "replaced by name": LONG + "{{ x|replace(new=x, old='a') }}",
+    "replaced by a method": LONG + "{{ x.replace('a', x) }}",
+    "padded": "{{ 'a'.ljust(1000000000) }}",
+    "filled": "{{ 'a'.zfill(1000000000) }}",
+    "centered": "{{ 'a'|center(1000000000) }}",
+    "a wide format": "{{ '{:>1000000000}'.format('a') }}",
+    "a width from a value": "{{ '{:>{}}'.format('a', 1000000000) }}",
+    "a width by name": "{{ '{a:>{w}}'.format_map({'a': 1, 'w': 1000000000}) }}",
+    "a wide %": "{{ '%1000000000d' % 1 }}",
+    "a wide %*": "{{ '%*d' % (1000000000, 1) }}",
+    "a wide % by name": "{{ '%((a)b)1000000000d' % {'(a)b': 1} }}",
+    "a wide format filter": "{{ '%1000000000d'|format(1) }}",
+    "a precise %": "{{ '%.1000000000f' % 1 }}",
+    "many widths": "{{ ('%9999d' * 100000) % ((1,) * 100000) }}",
+    "a text in a loop": f"{{% for a in range(100000) %}}{LITERAL}{{% endfor %}}",
+    "a text in a block": f"{{% set x %}}{{% for a in range(100000) %}}{LITERAL}{{% endfor %}}"
+    "{% endset %}",
+    "a text in a filter": f"{{% filter upper %}}{{% for a in range(100000) %}}{LITERAL}"
+    "{% endfor %}{% endfilter %}",
+    "a text of the assistant": "{% for a in range(100000) %}{% generation %}"
+    f"{LITERAL}{{% endgeneration %}}{{% endfor %}}",
+    "a long range": "{{ range(1000000000)|list }}",
+    "a long batch": "{{ [1]|batch(1000000000, 'x')|list }}",
+    "many slices": "{{ [1]|slice(1000000000)|list }}",
+    "ends of a text": LONG + "{% set ns = namespace(l=[]) %}{% for i in range(10000) %}"
+    "{% set ns.l = ns.l + [x[i:]] %}{% endfor %}",
+    "many pieces": "{% set ns = namespace(l=[]) %}{% for i in range(10000) %}"
+    "{% set ns.l = ns.l + [('a ' * 20000).split()] %}{% endfor %}",
+    "mapped": "{{ range(100000)|map('string')|map('center', 9999)|list }}",
+    "keys of a dict": LONG + "{{ {}.fromkeys(range(100000), x)|string }}",
+    "indented far": "{{ ('\n' * 1000000)|indent(1000000) }}",
+    "indented with a text": LONG + "{{ ('\n' * 1000000)|indent(x) }}",
+    "indented over odd lines": "{{ ('\x0b' * 100000)|indent(10000) }}",
+    "indented JSON": "{{ messages|tojson(indent=1000000000) }}",
+    "JSON indented with a text": LONG + "{{ messages|tojson(indent=x) }}",
+    "lists in lists": "{% set ns = namespace(x=[]) %}{% for i in range(100000) %}"
+    "{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}",
+    "summed lists": "{{ ([[1] * 10] * 1000)|sum(start=[]) }}",
+    "a power": "{{ 10 ** 10 ** 10 }}",
+    "a power of powers": "{{ (10 ** 17) ** 17 }}",
+    "a date": "{{ strftime_now('%c' * 100000) }}",
+}
+ENDLESS = {
+    "loops in loops": "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}"
+    "{% endfor %}",
+    "loops over a text": LONG + "{% for a in x %}{% for b in x %}{% endfor %}{% endfor %}",
+    "a macro that calls itself twice": "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}"
+    "{% endif %}{% endmacro %}{{ f(100) }}",
+    "a loop in itself": "{% for a in [1, 2] recursive %}{% if loop.depth < 60 %}"
+    "{{ loop([1, 2]) }}{% endif %}{% endfor %}",
+    "searched again and again": LONG + "{% for a in range(100000) %}{% for b in range(10000) %}"
+    "{% if 'b' in x %}{% endif %}{% endfor %}{% endfor %}",
+}
+REFUSED = {
+    "a text for the page": "{{ lipsum(n=10000000) }}",
+    "wrapped": LONG + "{{ x|wordwrap(1, wrapstring=x) }}",
+    "tabs": "{{ ('\t' * 100000).expandtabs(10000) }}",
+    "translated": LONG + "{{ x.translate({97: x}) }}",
+    "bytes": "{{ 'a'.encode() * 1000000000 }}",
+    "bytes of a number": "{{ (10).to_bytes(1000000000, 'big') }}",
+    "a macro without end": "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+    "brackets in brackets": "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
+    "thirty loops": "{% for a in 'x' %}" * 30 + "{% endfor %}" * 30,
+    "a filter of filters": "{{ 'a'" + "|upper" * 5000 + " }}",
+}
+
+
+@pytest.mark.parametrize("hostile", [*GROWING.values()], ids=[*GROWING])
+def test_what_grows_is_refused_before_it_is_large(hostile: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match="the chat template"):
+            CompiledTemplate(hostile, "", "").render(MESSAGES)
+        assert tracemalloc.get_traced_memory()[1] < MEMORY
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("hostile", [*ENDLESS.values()], ids=[*ENDLESS])
+def test_what_does_not_end_is_ended(hostile: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render_budget, "CPU_SECONDS", 0.2)
+    with pytest.raises(UserError, match=r"(takes|makes) more than"):
+        CompiledTemplate(hostile, "", "").render(MESSAGES)
+
+
+@pytest.mark.parametrize("hostile", [*REFUSED.values()], ids=[*REFUSED])
+def test_what_no_template_needs_is_refused(hostile: str) -> None:
+    with pytest.raises(UserError, match="the chat template"):
+        CompiledTemplate(hostile, "", "").render(MESSAGES)
+
+
+@pytest.mark.parametrize(
+    "ordinary",
+    [
+        "{% for m in messages %}{{ loop.index }}/{{ loop.length }} {{ loop.last }} {{ m.role }}: "
+        "{{ m['content'] | trim }}{% if not loop.last %}, {% endif %}{% endfor %}",
+        "{% for m in messages if m.role == 'user' %}{{ loop.previtem is defined }}"
+        "{{ m.content }}{% else %}none{% endfor %}",
+        "{% for k, v in messages[0].items() %}{{ k ~ '=' ~ v ~ 1 ~ none ~ [1, 'a'] }};{% endfor %}",
+        "{% set ns = namespace(last=-1, text='') %}{% for m in messages[::-1] %}"
+        "{% set ns.last = loop.index0 %}{% set ns.text = ns.text + m.content.strip() %}"
+        "{% endfor %}{{ ns.last }}{{ ns.text }}{{ missing }}{{ {'a': (1, 2)} }}",
+        "{% macro turn(m, end='.') %}{{ m.role ~ end }}{{ caller() if caller }}{% endmacro %}"
+        "{{ turn(messages[0]) }}{% call turn(messages[1], end='!') %}<{{ 1 + 1 }}>{% endcall %}",
+        "{{ messages|map(attribute='role')|join(', ') }} {{ ', '.join(['a', 'b']) }} "
+        "{{ messages|selectattr('role', 'equalto', 'user')|list|length }} {{ [3, 1]|sort|first }}",
+        "{{ 'a-b-c'.split('-')[-1] }} {{ 'abc'|replace('b', 'xx') }} {{ 'a.b'.replace('.', '-') }} "
+        "{{ messages[1].content.lstrip('\n ').startswith('5') }} {{ 'x'.find('y', 20000) }}",
+        "{{ '%s has %d, %5.2f %%' % ('a', 123456, 2.5) }} {{ '{:>5}|{}'.format('a', 99999) }} "
+        "{{ '**%s**'|format('bold') }} {{ 'ab'.center(6, '*') }} {{ 1.5|round(1) }}",
+        "{{ messages|length + 2 ** 10 % 7 }} {{ [1, 2, 3]|sum }} {{ [[1], [2]]|map('first')|sum }} "
+        "{{ ['a'] * 3 }} {{ 'ab' * 2 }} {{ 7 // 2 }} {{ (1, 2) + (3,) }} {{ x|default('y') }}",
+        "{% for i in range(5) %}{% if i == 1 %}{% continue %}{% endif %}{% if i == 3 %}{% break %}"
+        "{% endif %}{{ i }}{% endfor %}{% filter upper %}abc{{ 'd' }}{% endfilter %}",
+        "{% set block %}<{{ messages[0].role }}>{% endset %}{{ block }}{{ block|length }}"
+        "{{ 'a\nb'|indent(2) }}{{ '%5s'|format('a') }}{{ none }}{{ true }}{{ 1.0 }}",
+        "{% for part in ['a', ['b', ['c']]] recursive %}{% if part is string %}{{ part }}"
+        "{% else %}({{ loop(part) }}){% endif %}{% endfor %}",
+        "{% for row in [1, 2, 3, 4, 5]|batch(2, '-') %}{{ row }}{% endfor %}"
+        "{% for a, b in {'x': 1, 'w': 2}|dictsort %}{{ a }}{{ b }}{% endfor %}",
+    ],
+)
+def test_what_ordinary_templates_do_is_what_jinja_does(ordinary: str) -> None:
+    theirs = jinja2.Environment(  # noqa: S701 - as transformers makes its own
+        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+    ).from_string(ordinary)
+    expected = theirs.render(messages=MESSAGES, tools=None, add_generation_prompt=False)
+    assert CompiledTemplate(ordinary, "", "").render(MESSAGES) == expected
+
+
+def test_json_is_as_transformers_writes_it() -> None:
+    values = "[{'b': 'é<\\'', 'a': [1, none, 2.5]}, 'x']"
+    source = "{{ %s|tojson(%s) }}"
+    assert CompiledTemplate(source % (values, ""), "", "").render([]) == (
+        '[{"b": "é<\'", "a": [1, null, 2.5]}, "x"]'
+    )
+    asked = "ensure_ascii=true, separators=(',', ':'), sort_keys=true"
+    assert CompiledTemplate(source % (values, asked), "", "").render([]) == (
+        '[{"a":[1,null,2.5],"b":"\\u00e9<\'"},"x"]'
+    )
+
+
+def test_a_long_conversation_may_make_much() -> None:
+    talk = [{"role": "user", "content": "word " * 100_000}] * 20
+    source = (
+        "{% set ns = namespace(text='') %}{% for m in messages %}"
+        "{% set ns.text = ns.text + m.content|trim ~ '\n' %}{% endfor %}{{ ns.text }}"
+    )
+    assert len(CompiledTemplate(source, "", "").render(talk)) == 20 * 500_000
