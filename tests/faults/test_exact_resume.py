@@ -40,12 +40,16 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=["off", "pack", "padding-free"] if WHOLE else ["off"])
+# Of the packs there are too few for several of them in a batch.
+BATCHES = {"off": 4, "pack": 1, "padding-free": 4}
+
+
+@pytest.fixture(scope="module", params=BATCHES if WHOLE else ["off"])
 def whole(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, demo: Path
 ) -> Training:
-    packing = {"training.packing": request.param}
-    training = Training(tmp_path_factory.mktemp("whole") / "run", demo, **LONG, **packing)
+    packing = {"training.packing": request.param, "training.batch_size": BATCHES[request.param]}
+    training = Training(tmp_path_factory.mktemp("whole") / "run", demo, **{**LONG, **packing})
     training.go()
     return training
 
@@ -59,6 +63,11 @@ def cut_off(whole: Training, folder: Path, step: int) -> Training:
     for number in range(step - 1, STEPS + 1):
         shutil.rmtree(cut.folder.checkpoints / f"step-{number}", ignore_errors=True)
     return cut
+
+
+def packing_of(training: Training) -> dict[str, Any]:
+    planned = training.of("plan")[0].values
+    return {name: planned[name] for name in ("training.packing", "training.batch_size")}
 
 
 def said(training: Training, words: str) -> list[str]:
@@ -123,8 +132,7 @@ def test_a_stop_within_a_step_loses_nothing(
     from trainer_core.engine import train as engine
 
     StopWhen.control, StopWhen.moment = Control(), staticmethod(MOMENTS[moment])
-    packing = whole.of("plan")[0].values["training.packing"]
-    settings = {**LONG, "training.packing": packing, "training.save_steps": 100}
+    settings = {**LONG, **packing_of(whole), "training.save_steps": 100}
     stopped = Training(tmp_path / "run", demo, **settings)
     with monkeypatch.context() as patch:
         patch.setattr(engine, "Flight", StopWhen)
@@ -234,8 +242,7 @@ def test_dying_at_any_event_changes_nothing(
     import random
 
     generator = random.Random(attempt)
-    packing = whole.of("plan")[0].values["training.packing"]
-    run = Training(tmp_path / "run", demo, **{**LONG, "training.packing": packing})
+    run = Training(tmp_path / "run", demo, **{**LONG, **packing_of(whole)})
     while True:
         left = [generator.randrange(10, 60)]
 

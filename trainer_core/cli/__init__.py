@@ -1,5 +1,6 @@
 """The `backprop` command: one file a command, this file puts them together."""
 
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,7 @@ def main() -> None:
     # What we start imports nothing from the folder we stand in, which may be anybody's.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     _open_closed_streams()
+    _take_any_text()
     try:
         if len(sys.argv) == 1 and sys.stdout.isatty():
             # The commonest call, and the one that should feel instant: no option parser needed.
@@ -38,6 +40,13 @@ def _open_closed_streams() -> None:
         name = ("stdin", "stdout", "stderr")[number]
         setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8"))
     os.close(number)
+
+
+def _take_any_text() -> None:
+    """What the terminal's encoding does not have is a question mark, and no end of the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _application() -> "typer.Typer":

@@ -2,7 +2,6 @@
 
 import json as json_lines
 import shutil
-import sys
 import textwrap
 from collections.abc import Iterator
 from itertools import groupby
@@ -43,8 +42,6 @@ def doctor(
 
 
 def _print(findings: list[Finding]) -> None:
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")  # a path may hold what the locale does not
     width = max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
     console = Console(markup=False, highlight=False)
     for line in report(findings, width):

@@ -7,6 +7,7 @@ from trainer_core.config.load import LoadedConfig
 from trainer_core.data.opening import first_conversations, no_rows, open_sources
 from trainer_core.data.rows import rows_of
 from trainer_core.errors import UserError
+from trainer_core.hardware.doctor.folders import require_cache
 from trainer_core.hardware.facts import machine_facts
 from trainer_core.planning.backend import choose_backend, require_supported
 from trainer_core.planning.bases import adapter_facts, follow_adapter, known_facts
@@ -14,11 +15,12 @@ from trainer_core.planning.facts import is_local
 
 
 def preflight(loaded: LoadedConfig) -> LoadedConfig:
-    """Check what a run needs, without loading anything: what is installed, the model's folder, the
-    first rows. Returns the config with an adapter's folder resolved to its base.
+    """Check what a run needs, without loading anything: what is installed, the cache, the model's
+    folder, the first rows. Returns the config with an adapter's folder resolved to its base.
 
     Raises UserError before anything is written if the run could not work.
     """
+    require_cache()
     loaded = follow_adapter(loaded)
     config = loaded.config
     choose_backend(config.model.backend)

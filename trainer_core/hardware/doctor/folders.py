@@ -9,6 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
+from trainer_core.errors import UserError, no_room
 from trainer_core.hardware.doctor.disk import nearest
 from trainer_core.hardware.doctor.finding import Finding, ok, problem, warning
 from trainer_core.hardware.doctor.surroundings import Surroundings, short_path
@@ -31,7 +32,7 @@ def look(_: Surroundings) -> Iterator[Finding]:
         "export XDG_STATE_HOME=/writable/place",
     )
     yield _writable(
-        platformdirs.user_cache_path("backprop", appauthor=False),
+        _cache(),
         "the cache",
         problem,
         "No data can be prepared; name another place.",
@@ -43,6 +44,19 @@ def look(_: Surroundings) -> Iterator[Finding]:
         warning,
         "Start runs from another folder, or name one with --output.",
     )
+
+
+def require_cache() -> None:
+    """Raises UserError where the cache cannot be written: no data could be prepared."""
+    folder = _cache()
+    error = _refusal(nearest(folder))
+    if error is not None:
+        told = no_room(error, folder)
+        raise UserError(told.message, hint=told.hint)
+
+
+def _cache() -> Path:
+    return platformdirs.user_cache_path("backprop", appauthor=False)
 
 
 def runtime_candidates() -> list[Path]:
@@ -102,12 +116,16 @@ def _writable(
 
 
 def _can_write(folder: Path) -> bool:
+    return _refusal(folder) is None
+
+
+def _refusal(folder: Path) -> OSError | None:
     """Tried with a file that has no name and leaves nothing behind: permissions alone do not tell
     of read-only disks and quotas."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"backprop")
             file.flush()
-    except OSError:
-        return False
-    return True
+    except OSError as error:
+        return error
+    return None
