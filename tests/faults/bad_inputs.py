@@ -99,6 +99,9 @@ CONFIGS = [
     _field("a name with a path", "run.name: ../../x"),
     _field("a name from the root", "run.name: /etc/x"),
     _field("a name of 300 letters", f"run.name: {'x' * 300}"),
+    _field("a token", f"run.name: hf_{'a' * 34}", "a Hugging Face token"),
+    _field("a key where its name belongs", f"run.name: {'k' * 43}=", "a Fernet key"),
+    _field("a password", "run.folder: https://me:secret@host/model", "a password"),
     BadInput(
         "config: trust as text",
         lambda folder: _train(str(DEMO / "train.jsonl"), "--set", 'model.trust_remote_code="true"'),

@@ -4,8 +4,9 @@ import subprocess
 from pathlib import Path
 
 import psutil
+import pytest
 
-from tests.end_to_end.real_runs import COMMAND, Cli, status_of, training, wait_for
+from tests.end_to_end.real_runs import COMMAND, DEMO, Cli, status_of, training, wait_for
 
 CANARIES = {
     "HF_TOKEN": "hf_cAnArYcAnArYcAnArYcAnArYcAnArY01",
@@ -74,3 +75,15 @@ def test_nothing_is_imported_from_the_folder_one_stands_in(cli: Cli) -> None:
     cli.environment = environment
     cli.run(*command, "--headless")
     assert list(cli.folder.rglob("pwned")) == []
+
+
+@pytest.mark.parametrize("name", ["HF_TOKEN", "DATA_KEY"])
+def test_a_config_that_holds_a_secret_is_refused_without_repeating_it(cli: Cli, name: str) -> None:
+    config = cli.folder / "run.yaml"
+    config.write_text(f"{(DEMO / 'demo.yaml').read_text()}\nwandb:\n  key: {CANARIES[name]}\n")
+    for command in (["train", "run.yaml", "--headless"], ["config", "check", "run.yaml"]):
+        done = cli.run(*command, status=2)
+        assert "run.yaml:" in done.stderr
+        assert "wandb.key holds a" in done.stderr
+        assert CANARIES[name] not in done.stdout + done.stderr
+    assert found_in(cli.folder) == [f"{name} in {config}"]

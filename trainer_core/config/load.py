@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from trainer_core.config.credentials import refuse_credentials
 from trainer_core.config.imports import convert, tool_of
 from trainer_core.config.mistakes import sentence, where_is
 from trainer_core.config.paths import make_paths_absolute
@@ -59,6 +60,7 @@ def load_source(
 ) -> LoadedConfig:
     """As load_config, for what was read already; its paths are relative to `folder`."""
     notes: tuple[str, ...] = ()
+    refuse_credentials(source, source.data)
     if tool_of(source.data) is not None:
         converted = convert(source)
         source, notes = converted.file, converted.notes
@@ -69,6 +71,7 @@ def load_source(
     for name, value in values.items():
         _apply(data, name, value)
     given = [*(override.partition("=")[0].strip() for override in overrides), *values]
+    refuse_credentials(source, data, given)
     _choose_length(data, given)
     make_paths_absolute(data, Path())
     return validate(data, source, given, notes)
