@@ -63,7 +63,8 @@ def _folder(name: str, read: Callable[[Path], Any]) -> Entry:
 def _template(data: bytes) -> None:
     from trainer_core.tokens.compiled_template import CompiledTemplate
 
-    CompiledTemplate(_text(data), {}, "fuzzed")
+    talk = [{"role": "user", "content": "How many?"}, {"role": "assistant", "content": "Many."}]
+    CompiledTemplate(_text(data), "<s>", "</s>").render(talk)
 
 
 def _cleaned(data: bytes) -> None:
