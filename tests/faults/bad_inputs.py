@@ -90,6 +90,7 @@ CONFIGS = [
     _config("two documents", f"---\n{GOOD}---\n{GOOD}", "not valid YAML"),
     _config("a Python tag", GOOD + "run: !!python/object/apply:os.system [ls]\n", "not allowed", 5),
     _config("a Python name", GOOD + "run: !!python/name:os.system x\n", "not allowed", 5),
+    _field("a tag that does not fit", "training.steps: !!int x", "'x' is no int"),
     _made("a folder", Path.mkdir, "run.yaml"),
     _made("a pipe", lambda path: os.mkfifo(path), "not a regular file"),
     _made("a device", lambda path: path.symlink_to("/dev/zero"), "not a regular file"),

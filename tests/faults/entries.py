@@ -23,6 +23,7 @@ from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.jsonl import last_line, read_lines
 from trainer_core.runs.status import read_status
 from trainer_core.text import clean, one_line
+from trainer_core.tokens.compiled_template import CompiledTemplate
 from trainer_core.worker.protocol import from_client, greeting
 
 Entry = Callable[[bytes], Any]
@@ -61,8 +62,6 @@ def _folder(name: str, read: Callable[[Path], Any]) -> Entry:
 
 
 def _template(data: bytes) -> None:
-    from trainer_core.tokens.compiled_template import CompiledTemplate
-
     talk = [{"role": "user", "content": "How many?"}, {"role": "assistant", "content": "Many."}]
     CompiledTemplate(_text(data), "<s>", "</s>").render(talk)
 
@@ -111,6 +110,57 @@ ENTRIES: dict[str, tuple[Entry, tuple[type[Exception], ...]]] = {
     "greeting": (greeting, (ValueError,)),
     "shown text": (_cleaned, ()),
 }
+
+
+# Words that the readers look for, so that what is drawn comes further than the first check.
+WORDS: dict[str, list[str]] = {
+    "config": [
+        "model:",
+        " base: b\n",
+        "data:",
+        " train: ",
+        "training: {steps: 1}",
+        "&a",
+        "*a",
+        "!!",
+        "preset",
+    ],
+    "template": [
+        "{%",
+        "%}",
+        "{{",
+        "}}",
+        "for m in messages",
+        "m['content']",
+        "endfor",
+        "if",
+        "|",
+        "~",
+    ],
+    "jsonl": [
+        '{"messages": [',
+        '{"role": "user", "content": "',
+        '"}',
+        "]}",
+        "\n",
+        '"prompt"',
+        "text",
+    ],
+    "csv": ["question,answer\n", '"', ",", "\r\n", "\0"],
+    "safetensors": [
+        "\x40\0\0\0\0\0\0\0",
+        '{"a":{"dtype":"F32","shape":[',
+        '],"data_offsets":[0,',
+        "]}}",
+    ],
+    "adapter": ['{"peft_type": "LORA", "r": ', ', "lora_alpha": ', "}", '"target_modules"', "16"],
+    "manifest": ['{"format": 2, "files": {', '"x": "', '"}}', "{}"],
+    "event": ['{"type": "', "metrics", '", "step": ', "}", '"n": 1', "values"],
+}
+WORDS["json"] = WORDS["gzip"] = WORDS["jsonl"]
+WORDS["shard index"] = ['{"weight_map": {', '"a": "model-1.safetensors"', "}}", "../", '"metadata"']
+WORDS["events.jsonl"] = WORDS["greeting"] = WORDS["command"] = WORDS["event"]
+WORDS["status.json"] = WORDS["flight.json"] = WORDS["resolved.yaml"] = WORDS["event"]
 
 
 def attempt(name: str, data: bytes) -> None:

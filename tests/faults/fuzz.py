@@ -6,6 +6,7 @@ NAME is one of entries.ENTRIES. Needs atheris, which is in no lock: pip install 
 """
 
 import sys
+import tempfile
 
 
 def main(arguments: list[str]) -> int:
@@ -15,13 +16,19 @@ def main(arguments: list[str]) -> int:
     except ImportError:
         print("atheris is missing: pip install atheris", file=sys.stderr)
         return 2
-    with atheris.instrument_imports(include=["trainer_core"]):
-        from tests.faults.entries import ENTRIES, attempt
+    # What follows the branches: our own code, and what of others reads byte by byte in Python.
+    with atheris.instrument_imports(include=["trainer_core", "yaml", "jinja2"]):
+        from tests.faults.entries import ENTRIES, WORDS, attempt
     if not arguments or arguments[0] not in ENTRIES:
         print(f"name one of: {', '.join(ENTRIES)}", file=sys.stderr)
         return 2
     runs = arguments[arguments.index("--runs") + 1] if "--runs" in arguments else "1000000"
     options = [sys.argv[0], f"-runs={runs}", "-max_len=4096", "-timeout=5", "-rss_limit_mb=1024"]
+    if arguments[0] in WORDS:
+        with tempfile.NamedTemporaryFile("w", suffix=".dict", delete=False) as words:
+            for word in WORDS[arguments[0]]:
+                words.write('"' + "".join(f"\\x{byte:02x}" for byte in word.encode()) + '"\n')
+        options.append(f"-dict={words.name}")
     atheris.Setup(options, lambda data: attempt(arguments[0], data))
     atheris.Fuzz()
     return 0

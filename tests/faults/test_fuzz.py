@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.faults.entries import ENTRIES, attempt
+from tests.faults.entries import ENTRIES, WORDS, attempt
 from tests.faults.how_many import times
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
@@ -16,53 +16,6 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
     max_leaves=8,
 )
-# Words that the readers look for, so that what is drawn comes further than the first check.
-WORDS = {
-    "config": [
-        "model:",
-        " base: b\n",
-        "data:",
-        " train: ",
-        "training: {steps: 1}",
-        "&a",
-        "*a",
-        "!!",
-        "preset",
-    ],
-    "template": [
-        "{%",
-        "%}",
-        "{{",
-        "}}",
-        "for m in messages",
-        "m['content']",
-        "endfor",
-        "if",
-        "|",
-        "~",
-    ],
-    "jsonl": [
-        '{"messages": [',
-        '{"role": "user", "content": "',
-        '"}',
-        "]}",
-        "\n",
-        '"prompt"',
-        "text",
-    ],
-    "csv": ["question,answer\n", '"', ",", "\r\n", "\0"],
-    "safetensors": [
-        "\x40\0\0\0\0\0\0\0",
-        '{"a":{"dtype":"F32","shape":[',
-        '],"data_offsets":[0,',
-        "]}}",
-    ],
-    "adapter": ['{"peft_type": "LORA", "r": ', ', "lora_alpha": ', "}", '"target_modules"', "16"],
-    "manifest": ['{"format": 2, "files": {', '"x": "', '"}}', "{}"],
-    "event": ['{"type": "', "metrics", '", "step": ', "}", '"n": 1', "values"],
-}
-WORDS["events.jsonl"] = WORDS["greeting"] = WORDS["command"] = WORDS["event"]
-WORDS["status.json"] = WORDS["flight.json"] = WORDS["resolved.yaml"] = WORDS["event"]
 
 
 def drawn(name: str) -> st.SearchStrategy[bytes]:

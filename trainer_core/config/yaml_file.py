@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from trainer_core.errors import UserError
+from trainer_core.text import one_line
 
 Keys = tuple[str | int, ...]
 
@@ -219,10 +220,14 @@ class Builder:
             return None
         if tag == "bool":
             return value.lower() == "true"
-        if tag == "int":
-            return int(value)
-        if tag == "float":
-            return float(value.lower().replace(".inf", "inf").replace(".nan", "nan"))
+        try:
+            if tag == "int":
+                return int(value)
+            if tag == "float":
+                return float(value.lower().replace(".inf", "inf").replace(".nan", "nan"))
+        except ValueError:  # the tag was written there: !!int x
+            line = node.start_mark.line + 1
+            raise self._error(f"{one_line(value, limit=40)!r} is no {tag}", line) from None
         return value
 
     def _error(self, message: str, line: int) -> UserError:
