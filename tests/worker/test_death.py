@@ -55,6 +55,13 @@ def test_a_crash_is_no_kill_for_memory_though_another_was_killed(tmp_path: Path)
     assert failed.cause == "crashed"
 
 
+# What torch adds to every error of CUDA, whatever it is (benchmarks/gpu_troubles.py).
+ADDED = """Search for `cudaErrorIllegalAddress' in https://docs.nvidia.com/ for more information.
+For debugging consider passing CUDA_LAUNCH_BLOCKING=1
+Compile with `TORCH_USE_CUDA_DSA` to enable device-side assertions.
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "cause", "words"),
     [
@@ -74,11 +81,12 @@ def test_a_crash_is_no_kill_for_memory_though_another_was_killed(tmp_path: Path)
 def test_what_libraries_say_is_understood(
     tmp_path: Path, text: str, cause: Cause, words: str
 ) -> None:
-    trouble = recognise(text)
-    assert trouble is not None
-    assert trouble.cause == cause
-    assert words in trouble.message
-    assert trouble.hint
+    for said in (text, f"{text}\n{ADDED}"):
+        trouble = recognise(said)
+        assert trouble is not None
+        assert trouble.cause == cause
+        assert words in trouble.message
+        assert trouble.hint
     failed = explain(Death(code=1, output=f"something\n{text}\nmore"), RunFolder(tmp_path))
     assert failed.cause == cause
 

@@ -46,7 +46,7 @@ _KNOWN: tuple[tuple[str, Trouble], ...] = (
         ),
     ),
     (
-        r"device-side assert",
+        r"device-side assert triggered|cudaErrorAssert\b",
         Trouble(
             "gpu",
             "a check on the GPU failed (device-side assert), most often a token or label that the "
