@@ -9,6 +9,8 @@ from trainer_core.runs.events import Log, Notice
 from trainer_core.runs.view import RunView
 from trainer_core.text import one_line
 
+# Textual keeps about 7 KB for each; worker.log has them all.
+MAX_LINES = 1000
 _STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 
 
@@ -16,7 +18,7 @@ class LogPane(RichLog):
     """Appends what came since the last call."""
 
     def __init__(self) -> None:
-        super().__init__(max_lines=5000, wrap=True, markup=False, highlight=False, min_width=20)
+        super().__init__(max_lines=MAX_LINES, wrap=True, markup=False, highlight=False, min_width=20)
         self._count = 0
 
     def show(self, view: RunView) -> None:
