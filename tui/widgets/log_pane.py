@@ -18,7 +18,9 @@ class LogPane(RichLog):
     """Appends what came since the last call."""
 
     def __init__(self) -> None:
-        super().__init__(max_lines=MAX_LINES, wrap=True, markup=False, highlight=False, min_width=20)
+        super().__init__(
+            max_lines=MAX_LINES, wrap=True, markup=False, highlight=False, min_width=20
+        )
         self._count = 0
 
     def show(self, view: RunView) -> None:
