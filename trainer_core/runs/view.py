@@ -23,7 +23,8 @@ from trainer_core.runs.events import (
 from trainer_core.runs.multi_run_events import Forgetting, Merged, RunStart, Undone
 from trainer_core.text import size
 
-MAX_LOG_LINES = 5000
+# A screen takes about 8 KB for each; worker.log has them all.
+MAX_LOG_LINES = 1000
 
 
 @dataclass

@@ -6,11 +6,9 @@ from rich.text import Text
 from textual.widgets import RichLog
 
 from trainer_core.runs.events import Log, Notice
-from trainer_core.runs.view import RunView
+from trainer_core.runs.view import MAX_LOG_LINES, RunView
 from trainer_core.text import one_line
 
-# Textual keeps about 7 KB for each; worker.log has them all.
-MAX_LINES = 1000
 _STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 
 
@@ -19,7 +17,7 @@ class LogPane(RichLog):
 
     def __init__(self) -> None:
         super().__init__(
-            max_lines=MAX_LINES, wrap=True, markup=False, highlight=False, min_width=20
+            max_lines=MAX_LOG_LINES, wrap=True, markup=False, highlight=False, min_width=20
         )
         self._count = 0
 
