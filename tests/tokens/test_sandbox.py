@@ -86,7 +86,10 @@ GROWING = {
     "summed lists": "{{ ([[1] * 10] * 1000)|sum(start=[]) }}",
     "a power": "{{ 10 ** 10 ** 10 }}",
     "a power of powers": "{{ (10 ** 17) ** 17 }}",
-    "a date": "{{ strftime_now('%c' * 100000) }}",
+    "a date": "{{ strftime_now('%999d' * 100000) }}",
+    "slices": "{% set x = 'a' * 900000 %}" + "{% set a = x[1:] %}" * 200,
+    "large numbers": "{% set n = ('f' * 900000)|int(base=16) %}{{ n }}",
+    "escaped text": "{% set x = '<' * 900000 %}{% set m = ''|safe %}" + "{% set a = m + x %}" * 60,
 }
 ENDLESS = {
     "loops in loops": "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}"
@@ -96,6 +99,10 @@ ENDLESS = {
     "{% endif %}{% endmacro %}{{ f(100) }}",
     "a loop in itself": "{% for a in [1, 2] recursive %}{% if loop.depth < 60 %}"
     "{{ loop([1, 2]) }}{% endif %}{% endfor %}",
+    "a loop in itself, over a text": LONG + "{% for a in '1' recursive %}{% if loop.depth < 3 %}"
+    "{{ loop(x) }}{% endif %}{% endfor %}",
+    "its largest, again and again": LONG + "{% for i in range(100000) %}{% set b = x|max %}"
+    "{% endfor %}",
     "searched again and again": LONG + "{% for a in range(100000) %}{% for b in range(10000) %}"
     "{% if 'b' in x %}{% endif %}{% endfor %}{% endfor %}",
 }
@@ -109,6 +116,13 @@ REFUSED = {
     "a macro without end": "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
     "brackets in brackets": "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
     "thirty loops": "{% for a in 'x' %}" * 30 + "{% endfor %}" * 30,
+    "tuples in tuples": "{% set ns = namespace(c=cycler(1)) %}{% for i in range(100000) %}"
+    "{% set ns.c = cycler(ns.c.items) %}{% endfor %}{{ {}[ns.c.items] }}",
+    "a number of 5,000 digits": "{{ " + "9" * 5000 + " }}",
+    "a hexadecimal of 5,000 digits": "{{ 0x" + "f" * 5000 + " }}",
+    "escapes for web pages": "{% autoescape true %}{{ '<' }}{% endautoescape %}",
+    "a long source": "{{ a }}" * 60_000,
+    "items of items": "{{ a" + "[0]" * 300 + " }}",
     "a filter of filters": "{{ 'a'" + "|upper" * 5000 + " }}",
 }
 
@@ -164,6 +178,8 @@ def test_what_no_template_needs_is_refused(hostile: str) -> None:
         "{{ 'a\nb'|indent(2) }}{{ '%5s'|format('a') }}{{ none }}{{ true }}{{ 1.0 }}",
         "{% for part in ['a', ['b', ['c']]] recursive %}{% if part is string %}{{ part }}"
         "{% else %}({{ loop(part) }}){% endif %}{% endfor %}",
+        "{% for m in messages %}{% block turn scoped %}{{ m.role }}{% endblock %}{% endfor %}",
+        "{{ 'xx'|replace('x', 'y', count=1) }} {{ '%(context)s'|format(context=1) }} {{ 7 - 2 }}",
         "{% for row in [1, 2, 3, 4, 5]|batch(2, '-') %}{{ row }}{% endfor %}"
         "{% for a, b in {'x': 1, 'w': 2}|dictsort %}{{ a }}{{ b }}{% endfor %}",
     ],

@@ -26,6 +26,7 @@ from trainer_core.reading import read_object, read_text
 from trainer_core.runs.folder import RunFolder, run_name
 from trainer_core.runs.trained import ADAPTER_CONFIG, MODEL_CONFIG, trained_places
 from trainer_core.tokens.tokenizer import Tokenizer, load_tokenizer, named_template
+from trainer_core.tokens.trial import try_template
 
 log = logging.getLogger(__name__)
 # How Unsloth and others call the 4-bit copy of a model.
@@ -87,8 +88,12 @@ class Source:
         return load_tokenizer(self.tokenizer).template
 
     def talking(self) -> Tokenizer:
-        """The tokenizer with the chat template of the training."""
-        return replace(load_tokenizer(self.tokenizer), template=self.template())
+        """The tokenizer with the chat template of the training. Raises UserError for a template
+        that takes too much time or memory."""
+        tokenizer = replace(load_tokenizer(self.tokenizer), template=self.template())
+        if tokenizer.template is not None:
+            try_template(tokenizer, [])
+        return tokenizer
 
     def config_json(self) -> dict[str, Any]:
         """The model's config.json, without what says that its weights are quantised."""

@@ -17,6 +17,10 @@ from trainer_core.tokens.render_budget import TooMuchError
 from trainer_core.tokens.sandbox import BoundedEnvironment, render_bounded
 
 HINT = "Name another template in model.template."
+# Real ones have a tenth of it.
+MAX_SOURCE = 128 << 10
+# Python refuses what Jinja makes of loops twenty deep, and numbers of thousands of digits.
+_NO_TEMPLATE = (jinja2.TemplateError, RecursionError, SyntaxError, ValueError, MemoryError)
 
 
 class CompiledTemplate:
@@ -31,12 +35,20 @@ class CompiledTemplate:
             trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation]
         )
         environment.globals["raise_exception"] = _raise
-        environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+        environment.globals["strftime_now"] = _now
         environment.globals["generation_marks"] = (self.opening, self.closing)
+        if len(source) > MAX_SOURCE:
+            raise UserError(f"the chat template has {len(source):,} characters", hint=HINT)
         try:
             self._template = environment.from_string(source)
         # Python refuses what Jinja makes of loops twenty deep.
-        except (jinja2.TemplateError, RecursionError, SyntaxError, MemoryError) as error:
+        except (
+            jinja2.TemplateError,
+            RecursionError,
+            SyntaxError,
+            ValueError,
+            MemoryError,
+        ) as error:
             line = (
                 f" (line {error.lineno})" if isinstance(error, jinja2.TemplateSyntaxError) else ""
             )
@@ -95,6 +107,12 @@ class _Generation(Extension):
 
     def _mark(self, marks: tuple[str, str], caller: Callable[[], str]) -> str:
         return f"{marks[0]}{caller()}{marks[1]}"
+
+
+def _now(form: str) -> str:
+    if len(form) > 100:
+        raise TooMuchError("writes too long a date")
+    return datetime.now().strftime(form)
 
 
 def _raise(message: str) -> None:

@@ -26,7 +26,9 @@ def _joined_first(
     return known
 
 
-def _replaced_first(budget: RenderBudget, text: Any, old: Any = "", new: Any = "", *_: Any) -> Any:
+def _replaced_first(
+    budget: RenderBudget, text: Any, old: Any = "", new: Any = "", *_: Any, **__: Any
+) -> Any:
     known, old, new = str(text), str(old), str(new)
     times = known.count(old) if old else len(known) + 1
     budget.make(max(0, len(new) - len(old)) * times)

@@ -13,7 +13,8 @@ VALUES = 64
 # Of the thread's own time, so that a loaded machine changes nothing.
 CPU_SECONDS = 4.0
 # So many steps take far less than a second; asking for the time takes about as long as one.
-STEPS_UNASKED = 256
+STEPS_UNASKED = 16
+MAX_NUMBER = 10**18
 # A number or a text takes this much besides its characters.
 ITEM = 16
 
@@ -53,6 +54,8 @@ class RenderBudget:
         """A value that the template has made. Raises TooMuchError if it is too large."""
         if isinstance(value, str):
             self.make(len(value))
+        elif isinstance(value, int) and abs(value) > MAX_NUMBER:
+            raise TooMuchError("makes too large a number")
         elif isinstance(value, list | tuple | dict):
             size = size_of(value, self._limit)
             self.make(size if size <= self._limit else size_of(value, self._whole_limit()))

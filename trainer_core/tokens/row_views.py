@@ -7,7 +7,7 @@ import numpy as np
 from trainer_core.config.data_section import DataSection
 from trainer_core.data.conversations import Conversation
 from trainer_core.data.formats import reader
-from trainer_core.data.opening import OpenSource, open_sources
+from trainer_core.data.opening import OpenSource, first_conversations, open_sources
 from trainer_core.data.pages import Pages
 from trainer_core.data.problems import RowError
 from trainer_core.data.row_view import MAX_TOKENS, RowView, ShownToken, ShownTurn, shortened
@@ -16,6 +16,7 @@ from trainer_core.data.sources.several import Held
 from trainer_core.tokens.encode_chunk import EncoderSetup, ReadingSetup, encode_chunk
 from trainer_core.tokens.examples import Encoder, Example
 from trainer_core.tokens.store import StoreWriter
+from trainer_core.tokens.trial import try_template
 
 # A longer row is not encoded for a look at it alone: that could take seconds.
 LONG = 1 << 20  # characters
@@ -71,13 +72,15 @@ class RowsAsRead:
     def __init__(
         self, data: DataSection, setup: EncoderSetup | None, max_length: int | None
     ) -> None:
-        """Open the source, find out its format. Raises UserError."""
+        """Open the source, find out its format, try the template. Raises UserError."""
         source: OpenSource = open_sources(data)[0]
         self._pages = Pages(source.source)
         self._reading = ReadingSetup(source.detection)
         self._read = reader(source.detection)
         self._limit = max_length if data.too_long != "split" else None
         self._encoder = setup.make() if setup is not None else None
+        if self._encoder is not None and self._encoder.template is not None:
+            try_template(self._encoder.tokenizer, list(first_conversations(data, source)))
 
     def view(self, number: int, chunk: Chunk | None = None, index: int = 0) -> RowView:
         """A row by its number over the rows as read, from 0, or by its index in a chunk.

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import jinja2
 from jinja2 import nodes, pass_context
-from jinja2.runtime import Context
+from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace, _PassArg
 from jinja2.visitor import NodeTransformer
@@ -25,6 +25,7 @@ MAX_INDENTATION = 64
 MAX_RANGE = 100_000
 # Nothing that a chat template needs, and each a way to make much out of little.
 LEFT_OUT_FILTERS = ("pprint", "urlize", "wordwrap", "xmlattr")
+LEFT_OUT_GLOBALS = ("cycler", "joiner", "lipsum")
 LEFT_OUT_METHODS = frozenset({"encode", "expandtabs", "to_bytes", "translate"})
 
 
@@ -33,22 +34,30 @@ class BoundedContext(Context):
 
     budget: RenderBudget
 
+    def derived(self, locals: dict[str, Any] | None = None) -> Context:
+        """The context of a block within, with the same budget."""
+        context = cast(BoundedContext, super().derived(locals))
+        context.budget = self.budget
+        return context
+
 
 class BoundedEnvironment(ImmutableSandboxedEnvironment):
     """Jinja's sandbox, where what a template makes and how long it takes is bounded."""
 
-    intercepted_binops = frozenset({"+", "*", "**", "%"})
+    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "**", "%"})
     context_class = BoundedContext
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        # Unoptimised: what Jinja works out beforehand is bounded by nothing.
+        super().__init__(optimized=False, **options)
         self.filters["tojson"] = to_json
         for name in LEFT_OUT_FILTERS:
             del self.filters[name]
         for name, original in self.filters.items():
             self.filters[name] = _bounded(original, ASKED_FIRST.get(name))
         self.filters.update(_OURS)
-        del self.globals["lipsum"]
+        for name in LEFT_OUT_GLOBALS:
+            del self.globals[name]
         self.globals["range"] = _range
         self.globals["namespace"] = _namespace
 
@@ -69,6 +78,8 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         budget.step()
         method = getattr(function, "__wrapped__", function)  # as Jinja wraps str.format
         text, name = getattr(method, "__self__", None), getattr(method, "__name__", "")
+        if isinstance(function, LoopContext) and arguments:
+            arguments[0] = _Counted(arguments[0], budget)
         if isinstance(text, str):
             arguments = asked_method(budget, text, name, arguments)
         parent: Any = super(BoundedEnvironment, self)
@@ -76,7 +87,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """`left operator right`, if the result is no larger than a template can want."""
-        if operator == "+" and isinstance(left, str) and isinstance(right, str):
+        if operator == "+" and type(left) is type(right) is str:
             context.budget.make(len(left) + len(right))
             return left + right
         if operator == "*":
@@ -88,10 +99,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             raise TooMuchError("raises a number to too high a power")
         elif operator == "%" and isinstance(left, str):
             ASKED_FIRST["format"](context.budget, left)
-        result = super().call_binop(context, operator, left, right)
-        if isinstance(result, int) and abs(result) > 10**MAX_DIGITS:
-            raise TooMuchError("makes too large a number")
-        return context.budget.made(result)
+        return context.budget.made(super().call_binop(context, operator, left, right))
 
 
 def render_bounded(template: jinja2.Template, known: dict[str, Any], **values: Any) -> str:
@@ -130,6 +138,13 @@ def to_json(
 
 class _Bounding(NodeTransformer):
     """Hands the loops of a template and what it makes to the filters of ours."""
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        return _through("measured", node) if isinstance(node.arg, nodes.Slice) else node
+
+    def visit_ScopedEvalContextModifier(self, node: nodes.Node) -> nodes.Node:  # noqa: N802
+        raise jinja2.TemplateSyntaxError("autoescape is for web pages", node.lineno)
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - as Jinja names them
         self.generic_visit(node)
@@ -199,8 +214,7 @@ def _written(context: BoundedContext, value: Any) -> str:
     if isinstance(value, str):
         context.budget.make(len(value))
         return value
-    if isinstance(value, Namespace):
-        size_of(value)
+    context.budget.made([value] if isinstance(value, Namespace) else value)
     return context.budget.made(str(value))
 
 
@@ -245,7 +259,7 @@ def _bounded(original: Any, ask_first: Asked | None) -> Any:
     passed = _PassArg.from_obj(original)
 
     @pass_context
-    def bounded(context: BoundedContext, value: Any, *arguments: Any, **named: Any) -> Any:
+    def bounded(context: BoundedContext, value: Any, /, *arguments: Any, **named: Any) -> Any:
         budget = context.budget
         budget.step()
         if ask_first is not None:
