@@ -41,14 +41,7 @@ class CompiledTemplate:
             raise UserError(f"the chat template has {len(source):,} characters", hint=HINT)
         try:
             self._template = environment.from_string(source)
-        # Python refuses what Jinja makes of loops twenty deep.
-        except (
-            jinja2.TemplateError,
-            RecursionError,
-            SyntaxError,
-            ValueError,
-            MemoryError,
-        ) as error:
+        except _NO_TEMPLATE as error:
             line = (
                 f" (line {error.lineno})" if isinstance(error, jinja2.TemplateSyntaxError) else ""
             )

@@ -14,6 +14,7 @@ VALUES = 64
 CPU_SECONDS = 4.0
 # So many steps take far less than a second; asking for the time takes about as long as one.
 STEPS_UNASKED = 16
+# In a number that it makes: none needs 64 bits.
 MAX_NUMBER = 10**18
 # A number or a text takes this much besides its characters.
 ITEM = 16
@@ -26,8 +27,8 @@ class TooMuchError(Exception):
 
 
 class RenderBudget:
-    """What is left for one rendering of `values`. Everything that a template makes is measured when
-    it is made, a list that holds another twice as one that holds two: so what it writes in the end
+    """What is left for one rendering of `values`. What a template makes is measured when it is
+    made, a list that holds another twice as one that holds two, so that what it writes in the end
     is known before it is written."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
