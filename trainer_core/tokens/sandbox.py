@@ -1,10 +1,10 @@
 """Where chat templates run: no way out of Jinja, and bounds on what a rendering makes and takes.
 
 Jinja's own sandbox keeps a template from Python; it does not keep `'A' * 10**9`, a loop of loops or
-a text that is doubled forty times from taking all memory and time. Here loops are counted and values
-measured (tokens/render_budget.py): a template is changed after it is parsed, so that it hands both
-to filters of ours. A single long call of Jinja or Python is not cut short; tokens/trial.py renders
-first where that can be.
+a text that is doubled forty times from taking all memory and time. Here loops are counted and
+values measured (tokens/render_budget.py): a template is changed after it is parsed, so that it
+hands both to filters of ours. A single long call of Jinja or Python is not cut short;
+tokens/trial.py renders first where that can be.
 """
 
 import json
