@@ -11,6 +11,7 @@ from typing import Any
 from trainer_core.config.data_section import DataSection
 from trainer_core.config.load import load_source
 from trainer_core.config.yaml_file import parse_yaml
+from trainer_core.data.conversations import Conversation, Turn
 from trainer_core.data.opening import first_conversations, open_sources
 from trainer_core.engine.checkpoint import MANIFEST, damage
 from trainer_core.errors import UserError
@@ -23,7 +24,7 @@ from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.jsonl import last_line, read_lines
 from trainer_core.runs.status import read_status
 from trainer_core.text import clean, one_line
-from trainer_core.tokens.compiled_template import CompiledTemplate
+from trainer_core.tokens.chat_template import ChatTemplate
 from trainer_core.worker.protocol import from_client, greeting
 
 Entry = Callable[[bytes], Any]
@@ -62,8 +63,9 @@ def _folder(name: str, read: Callable[[Path], Any]) -> Entry:
 
 
 def _template(data: bytes) -> None:
-    talk = [{"role": "user", "content": "How many?"}, {"role": "assistant", "content": "Many."}]
-    CompiledTemplate(_text(data), "<s>", "</s>").render(talk)
+    """What runs in the process of tokens/render_process.py, without its bounds."""
+    talk = Conversation("x:1", (Turn("user", "How many?"), Turn("assistant", "Many.")))
+    ChatTemplate(_text(data), "<s>", "</s>").render_with_spans(talk)
 
 
 def _cleaned(data: bytes) -> None:
@@ -84,7 +86,7 @@ ENTRIES: dict[str, tuple[Entry, tuple[type[Exception], ...]]] = {
     "text": (_rows("fuzzed.txt"), (UserError,)),
     "gzip": (_rows("fuzzed.jsonl.gz"), (UserError,)),
     "parquet": (_rows("fuzzed.parquet"), (UserError,)),
-    "template": (_template, (UserError,)),
+    "template": (_template, (UserError, MemoryError)),
     "safetensors": (
         _folder("model.safetensors", lambda f: read_header(f / "model.safetensors")),
         (UserError,),

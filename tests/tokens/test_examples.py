@@ -109,7 +109,7 @@ def test_a_template_that_refuses_or_reaches_out(demo: Path, tmp_path: Path) -> N
         encoder(demo / "base", template).encode(TALK)
     template.write_text("{% for %}")
     with pytest.raises(UserError, match="not valid"):
-        encoder(demo / "base", template)
+        encoder(demo / "base", template).encode(TALK)
 
 
 def test_without_a_template_bos_once_and_the_end_is_learnt(shared: Path) -> None:

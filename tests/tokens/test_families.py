@@ -4,8 +4,7 @@ as the training libraries carry them."""
 import ast
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -13,19 +12,9 @@ from trainer_core.data.conversations import Conversation, Turn
 from trainer_core.errors import UserError
 from trainer_core.tokens import tokenizer
 from trainer_core.tokens.chat_template import ChatTemplate
-from trainer_core.tokens.tokenizer import Tokenizer, load_tokenizer
+from trainer_core.tokens.tokenizer import load_tokenizer
 
 FOLDER = Path(tokenizer.__file__).parent / "families"
-TOKENIZER = cast(
-    Tokenizer,
-    SimpleNamespace(
-        bos="<s>",
-        eos="</s>",
-        stop_ids=(2,),
-        backend=SimpleNamespace(id_to_token=lambda _: "</s>"),
-        template="",
-    ),
-)
 TALK = Conversation(
     "rows.jsonl:1",
     (
@@ -86,6 +75,10 @@ def source(name: str) -> str:
     return str(known[f"{family}_template"])
 
 
+def made(source: str) -> ChatTemplate:
+    return ChatTemplate(source, "<s>", "</s>", ["</s>"])
+
+
 def trained(template: ChatTemplate, talk: Conversation, train_on: Any = "all") -> list[str]:
     text, spans = template.render_with_spans(talk, train_on)
     assert spans == sorted(spans)
@@ -94,7 +87,7 @@ def trained(template: ChatTemplate, talk: Conversation, train_on: Any = "all") -
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_each_family(name: str) -> None:
-    template, end = ChatTemplate(source(name), TOKENIZER), FAMILIES[name]
+    template, end = made(source(name)), FAMILIES[name]
     for talk in (TALK, SYSTEM):
         assert trained(template, talk) == [f"A bird.{end}", f"A fruit.{end}"]
     assert trained(template, TALK, "last") == [f"A fruit.{end}"]
@@ -121,7 +114,7 @@ OURS = {
 @pytest.mark.parametrize("name", OURS)
 def test_a_family_by_name(name: str, demo: Path) -> None:
     assert {path.stem for path in FOLDER.glob("*.jinja")} == set(OURS)
-    template = ChatTemplate(str(load_tokenizer(demo / "base", name).template), TOKENIZER)
+    template = made(str(load_tokenizer(demo / "base", name).template))
     found = trained(template, SYSTEM)
     assert [answer.strip()[:7] for answer in found] == ["A bird.", "A fruit"]
     prompt = template.render(SYSTEM.turns[:2], prompt=True)
@@ -129,7 +122,7 @@ def test_a_family_by_name(name: str, demo: Path) -> None:
     assert text.startswith(prompt)
     assert spans[0][0] == len(prompt)
     if OURS[name]:
-        real = ChatTemplate(source(OURS[name]), TOKENIZER)
+        real = made(source(OURS[name]))
         assert text.strip() == real.render(SYSTEM.turns).strip()
         assert found == trained(real, SYSTEM)
 
@@ -152,7 +145,7 @@ def test_calls_of_tools_are_trained_and_their_results_are_not() -> None:
         ),
         tools=(tool,),
     )
-    template = ChatTemplate(source("unsloth/qwen25"), TOKENIZER)
+    template = made(source("unsloth/qwen25"))
     text, spans = template.render_with_spans(talk)
     assert "Adds." in text
     first, second = (text[start:end] for start, end in spans)
@@ -180,7 +173,7 @@ def test_the_end_of_a_turn_is_trained_wherever_a_template_puts_its_marks(
     inside: str, outside: str
 ) -> None:
     marked = MARKED.replace("GENERATED", inside).replace("OUTSIDE", outside)
-    found = trained(ChatTemplate(marked, TOKENIZER), TALK)
+    found = trained(made(marked), TALK)
     assert [answer.replace("\n", "") for answer in found] == [
         "A bird.<|im_end|>",
         "A fruit.<|im_end|>",
@@ -190,16 +183,16 @@ def test_the_end_of_a_turn_is_trained_wherever_a_template_puts_its_marks(
 def test_a_turn_that_is_not_to_be_learnt() -> None:
     turns = list(TALK.turns)
     turns[1] = Turn("assistant", "A bird.", trained=False)
-    template = ChatTemplate(source("unsloth/chatml"), TOKENIZER)
+    template = made(source("unsloth/chatml"))
     assert trained(template, Conversation("x:1", tuple(turns))) == ["A fruit.<|im_end|>"]
 
 
 def test_a_text_that_was_templated_before() -> None:
-    template = ChatTemplate(source("unsloth/chatml"), TOKENIZER)
+    template = made(source("unsloth/chatml"))
     text = template.render(TALK.turns)
     found = trained(template, Conversation("x:1", text=text, templated=True))
     assert found == ["A bird.<|im_end|>", "A fruit.<|im_end|>"]
-    other = ChatTemplate(source("unsloth/llama3"), TOKENIZER)
+    other = made(source("unsloth/llama3"))
     with pytest.raises(UserError, match="templated for another model"):
         trained(other, Conversation("x:1", text=text, templated=True))
     assert trained(template, Conversation("x:1", text="Once.")) == ["Once."]
@@ -217,4 +210,4 @@ def test_a_text_that_was_templated_before() -> None:
 )
 def test_a_template_that_reaches_out(escape: str) -> None:
     with pytest.raises(UserError):
-        ChatTemplate(escape, TOKENIZER).render_with_spans(TALK)
+        made(escape).render_with_spans(TALK)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.tokens.test_families import FAMILIES, TOKENIZER, source
+from tests.tokens.test_families import FAMILIES, made, source
 from trainer_core.data.conversations import Conversation, Turn
 from trainer_core.tokens.chat_template import ChatTemplate
 from trainer_core.tokens.examples import Encoder
@@ -37,7 +37,7 @@ def bare(text: str) -> str:
 @settings(max_examples=60, deadline=None)
 @given(talk=conversations())
 def test_answers_and_nothing_else(name: str, talk: Conversation) -> None:
-    template = TEMPLATES.setdefault(name, ChatTemplate(source(name), TOKENIZER))
+    template = TEMPLATES.setdefault(name, made(source(name)))
     text, spans = template.render_with_spans(talk)
     answers = [turn.content for turn in talk.turns if turn.role == "assistant"]
     found = [bare(text[start:end]) for start, end in spans]

@@ -1,10 +1,12 @@
 """What can be wrong with a row: found by kind, listed by row, counted."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from trainer_core.config.data_section import DataSection
 from trainer_core.errors import UserError
+
+if TYPE_CHECKING:  # the process that renders templates starts in a third of the time without it
+    from trainer_core.config.data_section import DataSection
 
 # What a row cannot be used with; `data.problems` says whether it stops or is dropped.
 Unusable = Literal[
@@ -29,14 +31,14 @@ _MILDER = {"too_long": "drop", "duplicates": "keep", "near_duplicates": "keep"}
 LISTED = 1000
 
 
-def stops(data: DataSection, kind: str) -> bool:
+def stops(data: "DataSection", kind: str) -> bool:
     """Whether a problem of this kind stops a run."""
     if kind in UNUSABLE:
         return data.problems == "strict"
     return kind in SETTINGS and getattr(data, SETTINGS[kind]) == "strict"
 
 
-def only_looked_at(data: DataSection) -> DataSection:
+def only_looked_at(data: "DataSection") -> "DataSection":
     """The section with nothing in it that stops: for a look, which lists every problem."""
     milder = {name: way for name, way in _MILDER.items() if getattr(data, name) == "strict"}
     return data.model_copy(update={**milder, "problems": "skip"})

@@ -4,6 +4,7 @@
 import logging
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,8 @@ import torch
 from trainer_core.config.export_section import ExportRequest
 from trainer_core.config.model_section import Quantization
 from trainer_core.config.schema import RunConfig
+from trainer_core.data.conversations import Turn
+from trainer_core.data.problems import RowError
 from trainer_core.engine.adapter import plain
 from trainer_core.engine.base_model import fetch
 from trainer_core.errors import UserError
@@ -25,8 +28,8 @@ from trainer_core.planning.resolved_file import read_resolved
 from trainer_core.reading import read_object, read_text
 from trainer_core.runs.folder import RunFolder, run_name
 from trainer_core.runs.trained import ADAPTER_CONFIG, MODEL_CONFIG, trained_places
+from trainer_core.tokens.renderer import Renderer
 from trainer_core.tokens.tokenizer import Tokenizer, load_tokenizer, named_template
-from trainer_core.tokens.trial import try_template
 
 log = logging.getLogger(__name__)
 # How Unsloth and others call the 4-bit copy of a model.
@@ -88,11 +91,12 @@ class Source:
         return load_tokenizer(self.tokenizer).template
 
     def talking(self) -> Tokenizer:
-        """The tokenizer with the chat template of the training. Raises UserError for a template
-        that takes too much time or memory."""
+        """The tokenizer with the chat template of the training. Raises UserError for what is no
+        template or takes too much: long before an export comes to its check."""
         tokenizer = replace(load_tokenizer(self.tokenizer), template=self.template())
         if tokenizer.template is not None:
-            try_template(tokenizer, [])
+            with suppress(RowError):
+                Renderer(tokenizer.template, tokenizer).render([Turn("user", "Hello.")])
         return tokenizer
 
     def config_json(self) -> dict[str, Any]:

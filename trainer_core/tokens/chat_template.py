@@ -10,7 +10,6 @@ from typing import Any, Literal
 from trainer_core.data.conversations import Conversation, Turn
 from trainer_core.data.problems import RowError
 from trainer_core.tokens.compiled_template import HINT, CompiledTemplate
-from trainer_core.tokens.tokenizer import Tokenizer
 
 Spans = list[tuple[int, int]]
 TrainOn = Literal["all", "last"]
@@ -21,14 +20,14 @@ _MARK_BEFORE_MARK = re.compile(r"<[|｜][^<>|｜]+[|｜]>(?=<[|｜])")
 class ChatTemplate:
     """A model's chat template: conversations as text, and which of it the assistant wrote."""
 
-    def __init__(self, source: str, tokenizer: Tokenizer) -> None:
-        self._compiled = CompiledTemplate(source, tokenizer.bos, tokenizer.eos)
+    def __init__(self, source: str, bos: str, eos: str, stops: Sequence[str] = ()) -> None:
+        """`stops` are the tokens that end an answer. Raises UserError if it is no template."""
+        self._compiled = CompiledTemplate(source, bos, eos)
         self._render = self._compiled.render
         # Marks around contents that no data can hold.
         nonce = secrets.token_hex(8)
         self._before, self._after = f"\x01<{nonce}\x01", f"\x01{nonce}>\x01"
-        stops = (tokenizer.backend.id_to_token(token) for token in tokenizer.stop_ids)
-        self._stops = tuple(stop for stop in stops if stop)
+        self._stops = tuple(stops)
 
     def render(
         self,

@@ -1,6 +1,7 @@
-"""A chat template, compiled: messages to text, in a sandbox (tokens/sandbox.py), because templates
-come with models."""
+"""A chat template, compiled: messages to text, in Jinja's sandbox, because templates come with
+models. What that sandbox does not bound, time and memory, tokens/render_process.py does."""
 
+import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -10,17 +11,16 @@ import jinja2
 from jinja2 import nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from trainer_core.data.problems import RowError
 from trainer_core.errors import UserError
-from trainer_core.tokens.render_budget import TooMuchError
-from trainer_core.tokens.sandbox import BoundedEnvironment, render_bounded
 
 HINT = "Name another template in model.template."
 # Real ones have a tenth of it.
 MAX_SOURCE = 128 << 10
 # Python refuses what Jinja makes of loops twenty deep, and numbers of thousands of digits.
-_NO_TEMPLATE = (jinja2.TemplateError, RecursionError, SyntaxError, ValueError, MemoryError)
+_NO_TEMPLATE = (jinja2.TemplateError, RecursionError, SyntaxError, ValueError)
 
 
 class CompiledTemplate:
@@ -31,9 +31,10 @@ class CompiledTemplate:
         """Raises UserError if `source` is not a template."""
         nonce = secrets.token_hex(8)
         self.opening, self.closing = f"\x00<{nonce}\x00", f"\x00{nonce}>\x00"
-        environment = BoundedEnvironment(
+        environment = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation]
         )
+        environment.filters["tojson"] = _to_json
         environment.globals["raise_exception"] = _raise
         environment.globals["strftime_now"] = _now
         environment.globals["generation_marks"] = (self.opening, self.closing)
@@ -46,8 +47,9 @@ class CompiledTemplate:
                 f" (line {error.lineno})" if isinstance(error, jinja2.TemplateSyntaxError) else ""
             )
             raise UserError(f"the chat template is not valid: {error}{line}", hint=HINT) from None
-        self._known = dict(self._template.globals)
-        self._tokens = {"bos_token": bos, "eos_token": eos}
+        # As a plain dict: Jinja would copy them from a chain of maps for each text, which takes as
+        # long as rendering it.
+        self._known = {**self._template.globals, "bos_token": bos, "eos_token": eos}
 
     def render(
         self,
@@ -57,23 +59,21 @@ class CompiledTemplate:
     ) -> str:
         """The messages as text, marks included; with `prompt`, up to where the assistant begins.
 
-        Raises RowError if the template refuses them, UserError if it takes too much.
+        Raises RowError if the template refuses them, MemoryError if it takes too much.
         """
         try:
-            return render_bounded(
-                self._template,
-                self._known,
-                messages=list(messages),
-                tools=list(tools) or None,
-                add_generation_prompt=prompt,
-                **self._tokens,
+            context = self._template.new_context(
+                {
+                    **self._known,
+                    "messages": list(messages),
+                    "tools": list(tools) or None,
+                    "add_generation_prompt": prompt,
+                },
+                shared=True,
             )
-        except RowError:
+            return "".join(self._template.root_render_func(context))
+        except (RowError, MemoryError):
             raise
-        except TooMuchError as error:
-            raise UserError(f"the chat template {error}", hint=HINT) from None
-        except MemoryError:
-            raise UserError("the chat template takes too much memory", hint=HINT) from None
         except Exception as error:  # a template is a program: it can fail in any way
             reason = " ".join(str(error).split())[:200]
             raise RowError(
@@ -102,9 +102,24 @@ class _Generation(Extension):
         return f"{marks[0]}{caller()}{marks[1]}"
 
 
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """As transformers' `tojson`: plain JSON, not made safe for HTML."""
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+    )
+
+
 def _now(form: str) -> str:
-    if len(form) > 100:
-        raise TooMuchError("writes too long a date")
     return datetime.now().strftime(form)
 
 

@@ -13,7 +13,7 @@ import tokenizers
 from trainer_core.config.data_section import DataSection
 from trainer_core.data.duplicates import near_duplicates
 from trainer_core.data.minhash import MINIMA
-from trainer_core.data.opening import OpenSource, first_conversations
+from trainer_core.data.opening import OpenSource
 from trainer_core.data.problems import Problem
 from trainer_core.data.sources.files import content_fingerprint
 from trainer_core.data.sources.several import FirstRows
@@ -26,7 +26,6 @@ from trainer_core.tokens.pool import Work, encode_all
 from trainer_core.tokens.store import Store, StoreWriter
 from trainer_core.tokens.texts import Texts
 from trainer_core.tokens.tokenizer import Tokenizer
-from trainer_core.tokens.trial import try_template
 
 # (rows done, seconds since the start)
 Progress = Callable[[int, float], None]
@@ -71,9 +70,6 @@ def _encode(
     progress: Progress,
 ) -> Store:
     began = time.monotonic()
-    if encoder is not None and encoder.template is not None:
-        talks = [talk for source in sources for talk in first_conversations(data, source)]
-        try_template(encoder.tokenizer, talks)
     left = data.limit
     writer = None
     try:

@@ -12,7 +12,8 @@ import tokenizers
 from trainer_core.data.conversations import Conversation, Turn
 from trainer_core.data.problems import RowError
 from trainer_core.errors import UserError
-from trainer_core.tokens.chat_template import ChatTemplate, Spans
+from trainer_core.tokens.chat_template import Spans
+from trainer_core.tokens.renderer import Rendered, Renderer
 from trainer_core.tokens.tokenizer import Tokenizer
 
 IGNORED = -100
@@ -57,7 +58,7 @@ class Encoder:
         self._name = name
         self.train_on = train_on
         source = tokenizer.template
-        self.template = ChatTemplate(source, tokenizer) if source is not None else None
+        self.template = Renderer(source, tokenizer) if source is not None else None
 
     def encode(self, conversation: Conversation) -> Example:
         """The example of one conversation. Raises RowError, or UserError where the model cannot
@@ -75,13 +76,11 @@ class Encoder:
         """
         results: list[Example | RowError | None] = [None] * len(conversations)
         rendered: dict[bool, list[tuple[int, str, Spans]]] = {True: [], False: []}
-        for index, conversation in enumerate(conversations):
-            try:
-                text, spans = self._render(conversation)
-            except RowError as error:
-                results[index] = error
-                continue
-            rendered[self._special(conversation)].append((index, text, spans))
+        for index, found in enumerate(self._render(conversations)):
+            if isinstance(found, RowError):
+                results[index] = found
+            else:
+                rendered[self._special(conversations[index])].append((index, *found))
         for special, items in rendered.items():
             encodings = self.tokenizer.backend.encode_batch(
                 [text for _, text, _ in items], add_special_tokens=special
@@ -103,9 +102,12 @@ class Encoder:
         ids = self.tokenizer.encode(f"{prompt}\n", special=True)
         return ids[:-1] if ids and ids[-1] == self.tokenizer.eos_id else ids
 
-    def _render(self, conversation: Conversation) -> tuple[str, Spans]:
+    def _render(self, conversations: Sequence[Conversation]) -> Sequence[Rendered | RowError]:
         if self.template is not None:
-            return self.template.render_with_spans(conversation, self.train_on)
+            return self.template.render_with_spans(conversations, self.train_on)
+        return [self._without_template(conversation) for conversation in conversations]
+
+    def _without_template(self, conversation: Conversation) -> Rendered:
         if conversation.text is not None:
             return conversation.text, [(0, len(conversation.text))]
         if not conversation.pair:

@@ -16,7 +16,6 @@ from trainer_core.data.sources.several import Held
 from trainer_core.tokens.encode_chunk import EncoderSetup, ReadingSetup, encode_chunk
 from trainer_core.tokens.examples import Encoder, Example
 from trainer_core.tokens.store import StoreWriter
-from trainer_core.tokens.trial import try_template
 
 # A longer row is not encoded for a look at it alone: that could take seconds.
 LONG = 1 << 20  # characters
@@ -80,7 +79,7 @@ class RowsAsRead:
         self._limit = max_length if data.too_long != "split" else None
         self._encoder = setup.make() if setup is not None else None
         if self._encoder is not None and self._encoder.template is not None:
-            try_template(self._encoder.tokenizer, list(first_conversations(data, source)))
+            self._encoder.template.render_with_spans(list(first_conversations(data, source)))
 
     def view(self, number: int, chunk: Chunk | None = None, index: int = 0) -> RowView:
         """A row by its number over the rows as read, from 0, or by its index in a chunk.

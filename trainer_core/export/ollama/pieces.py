@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from trainer_core.data.conversations import Turn
 from trainer_core.data.problems import RowError
-from trainer_core.errors import UserError
-from trainer_core.tokens.compiled_template import CompiledTemplate
+from trainer_core.tokens.renderer import Renderer
 
 Place = Literal["own", "first", "last", "none"]
 
@@ -47,19 +47,19 @@ class Pieces:
     prompt: str
 
 
-def find_pieces(template: CompiledTemplate, bos: str) -> Pieces:
+def find_pieces(template: Renderer, bos: str) -> Pieces:
     """Take a template apart. `bos` is the token that the runtime adds to every prompt, or empty.
 
-    Raises NoPiecesError.
+    Raises NoPiecesError; UserError if it is no template, or takes too much.
     """
     try:
         return _Probe(template, bos).pieces()
-    except UserError as error:  # the template refuses a conversation, or takes too much
+    except RowError as error:
         raise NoPiecesError(error.message) from None
 
 
 class _Probe:
-    def __init__(self, template: CompiledTemplate, bos: str) -> None:
+    def __init__(self, template: Renderer, bos: str) -> None:
         self._template, self._bos = template, bos
         # Words that no template writes by itself, and none of them within another.
         nonce = secrets.token_hex(6)
@@ -163,8 +163,7 @@ class _Probe:
         ]
 
     def _text(self, talk: Sequence[tuple[str, str]], *, prompt: bool) -> str:
-        messages = [{"role": role, "content": word} for role, word in talk]
-        text = self._template.unmarked(self._template.render(messages, prompt=prompt))
+        text = self._template.render([Turn(*said) for said in talk], prompt=prompt)
         return text.removeprefix(self._bos)
 
 

@@ -8,10 +8,11 @@ made from the template of the training: taken apart (pieces.py), put together ag
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from trainer_core.errors import UserError
+from trainer_core.data.conversations import Turn
+from trainer_core.data.problems import RowError
 from trainer_core.export.ollama.go_template import literal, render
 from trainer_core.export.ollama.pieces import NoPiecesError, Pieces, find_pieces
-from trainer_core.tokens.compiled_template import CompiledTemplate
+from trainer_core.tokens.renderer import Renderer
 from trainer_core.tokens.tokenizer import Tokenizer
 
 Messages = list[dict[str, str]]
@@ -33,12 +34,12 @@ class OllamaTemplate:
 def ollama_template(source: str | None, tokenizer: Tokenizer) -> OllamaTemplate:
     """Of the Jinja template `source` that the model was trained with.
 
-    Raises UserError if `source` is not a template.
+    Raises UserError if `source` is not a template, or takes too much.
     """
     if source is None:
         note = "The model has no chat template, so Ollama goes on with a text as it is."
         return OllamaTemplate(_PLAIN, notes=(note,))
-    jinja = CompiledTemplate(source, tokenizer.bos, tokenizer.eos)
+    jinja = Renderer(source, tokenizer)
     bos = tokenizer.bos if _adds_bos(tokenizer) else ""
     try:
         pieces = find_pieces(jinja, bos)
@@ -126,7 +127,7 @@ def _around(before: str, field: str, after: str) -> str:
 class _Proof:
     """The same conversations through both templates."""
 
-    def __init__(self, jinja: CompiledTemplate, bos: str, go: str, pieces: Pieces) -> None:
+    def __init__(self, jinja: Renderer, bos: str, go: str, pieces: Pieces) -> None:
         self._jinja, self._bos, self._go, self._pieces = jinja, bos, go, pieces
 
     def differs(self, conversations: Sequence[Messages]) -> str:
@@ -135,8 +136,8 @@ class _Proof:
             if messages[0]["role"] == "system" and self._pieces.system.place == "none":
                 continue
             try:
-                text = self._jinja.unmarked(self._jinja.render(messages, prompt=True))
-            except UserError as error:
+                text = self._text(messages)
+            except RowError as error:
                 return error.message
             ours = as_ollama_renders(self._go, self._pieces.system.default, messages)
             if text.removeprefix(self._bos) != ours:
@@ -153,8 +154,11 @@ class _Proof:
         """Whether the runtime adds a BOS token that the template does not write."""
         if not self._bos:
             return False
-        text = self._jinja.render(_CONVERSATIONS[0], prompt=True)
-        return not self._jinja.unmarked(text).startswith(self._bos)
+        return not self._text(_CONVERSATIONS[0]).startswith(self._bos)
+
+    def _text(self, messages: Messages) -> str:
+        turns = [Turn(message["role"], message["content"]) for message in messages]
+        return self._jinja.render(turns, prompt=True)
 
 
 def _notes(proof: _Proof, source: str) -> list[str]:

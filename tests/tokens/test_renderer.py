@@ -1,28 +1,45 @@
 """Chat templates come with models: none takes much memory or long, whatever it is made to do, and
 what ordinary ones do is what Jinja does."""
 
-import tracemalloc
+import datetime
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import jinja2
+import psutil
 import pytest
 from jinja2.ext import loopcontrols
 
-from trainer_core.errors import UserError
-from trainer_core.tokens import render_budget
+from trainer_core.data.conversations import Conversation, Turn
+from trainer_core.data.problems import RowError
+from trainer_core.errors import BackpropError, UserError
+from trainer_core.tokens import renderer
 from trainer_core.tokens.compiled_template import CompiledTemplate
+from trainer_core.tokens.renderer import MEMORY, Renderer
+from trainer_core.tokens.tokenizer import Tokenizer
 
-MESSAGES = [
-    {"role": "user", "content": "How many ~ are 5 % of 100?"},
-    {"role": "assistant", "content": "  5\n\nThat is {all}.  "},
-]
-MEMORY = 128 << 20
+TOKENIZER = cast(Tokenizer, SimpleNamespace(bos="<s>", eos="</s>", stop_ids=(), backend=None))
+TURNS = (
+    Turn("user", "How many ~ are 5 % of 100?"),
+    Turn("assistant", "  5\n\nThat is {all}.  "),
+)
+TALK = Conversation("rows.jsonl:1", TURNS)
 LONG = "{% set x = 'a' * 1000000 %}"
 LITERAL = "y" * 100_000
 DOUBLED = (
     "{{% set ns = namespace(x='aa') %}}{{% for i in range(60) %}}{}{{% endfor %}}{{{{ ns.x }}}}"
 )
 
-GROWING = {
+HOSTILE = {
     "a text, repeated": "{{ 'A' * 1000000000 }}",
     "doubled by ~": DOUBLED.format("{% set ns.x = ns.x ~ ns.x %}"),
     "doubled by +": DOUBLED.format("{% set ns.x = ns.x + ns.x %}"),
@@ -90,8 +107,6 @@ GROWING = {
     "slices": "{% set x = 'a' * 900000 %}" + "{% set a = x[1:] %}" * 200,
     "large numbers": "{% set n = ('f' * 900000)|int(base=16) %}{{ n }}",
     "escaped text": "{% set x = '<' * 900000 %}{% set m = ''|safe %}" + "{% set a = m + x %}" * 60,
-}
-ENDLESS = {
     "loops in loops": "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}"
     "{% endfor %}",
     "loops over a text": LONG + "{% for a in x %}{% for b in x %}{% endfor %}{% endfor %}",
@@ -105,8 +120,6 @@ ENDLESS = {
     "{% endfor %}",
     "searched again and again": LONG + "{% for a in range(100000) %}{% for b in range(10000) %}"
     "{% if 'b' in x %}{% endif %}{% endfor %}{% endfor %}",
-}
-REFUSED = {
     "a text for the page": "{{ lipsum(n=10000000) }}",
     "wrapped": LONG + "{{ x|wordwrap(1, wrapstring=x) }}",
     "tabs": "{{ ('\t' * 100000).expandtabs(10000) }}",
@@ -124,31 +137,161 @@ REFUSED = {
     "a long source": "{{ a }}" * 60_000,
     "items of items": "{{ a" + "[0]" * 300 + " }}",
     "a filter of filters": "{{ 'a'" + "|upper" * 5000 + " }}",
+    "fields, repeated": "{{ ('{0}' * 100000).format('a' * 10000) }}",
+    "fields of %, repeated": "{{ ('%(a)s' * 100000) % {'a': 'a' * 10000} }}",
+    "stripped of many letters": "{{ ('a' * 3000000).strip('b' * 3000000 ~ 'a') }}",
+    "attributes of attributes": "{{ ['a']|map(attribute='a.' * 400000)|list }}",
+    "JSON of lists of lists": "{% set ns = namespace(x=[1]) %}{% for i in range(40) %}"
+    "{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x|tojson }}",
+    "compared": "{% set ns = namespace(x=[1], y=[1]) %}{% for i in range(60) %}"
+    "{% set ns.x = [ns.x, ns.x] %}{% set ns.y = [ns.y, ns.y] %}{% endfor %}{{ ns.x == ns.y }}",
+    "what a macro is given": "{% macro f() %}{{ varargs }}{% endmacro %}"
+    + "{% set x = 'a' * 90000000 %}{{ f(x, x) }}",
+    "a power in one call": "{{ 7 ** 20000000 }}",
 }
 
 
-@pytest.mark.parametrize("hostile", [*GROWING.values()], ids=[*GROWING])
-def test_what_grows_is_refused_before_it_is_large(hostile: str) -> None:
-    tracemalloc.start()
+@contextmanager
+def peak(rendering: Renderer) -> Iterator[list[int]]:
+    """The most memory that the process of `rendering` had, bytes, once this is left."""
+    most, left = [0], threading.Event()
+
+    def watch() -> None:
+        while not left.wait(0.005):
+            with suppress(OSError, AssertionError, StopIteration):  # not yet begun, or ended
+                status = Path(f"/proc/{pid(rendering)}/status").read_text()
+                size = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+                most[0] = max(most[0], int(size.split()[1]) << 10)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
     try:
-        with pytest.raises(UserError, match="the chat template"):
-            CompiledTemplate(hostile, "", "").render(MESSAGES)
-        assert tracemalloc.get_traced_memory()[1] < MEMORY
+        yield most
     finally:
-        tracemalloc.stop()
+        left.set()
+        thread.join()
 
 
-@pytest.mark.parametrize("hostile", [*ENDLESS.values()], ids=[*ENDLESS])
-def test_what_does_not_end_is_ended(hostile: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(render_budget, "CPU_SECONDS", 0.2)
-    with pytest.raises(UserError, match=r"(takes|makes) more than"):
-        CompiledTemplate(hostile, "", "").render(MESSAGES)
+def pid(rendering: Renderer) -> int:
+    process = rendering._process
+    assert process is not None
+    return process._popen.pid
 
 
-@pytest.mark.parametrize("hostile", [*REFUSED.values()], ids=[*REFUSED])
-def test_what_no_template_needs_is_refused(hostile: str) -> None:
-    with pytest.raises(UserError, match="the chat template"):
-        CompiledTemplate(hostile, "", "").render(MESSAGES)
+@pytest.mark.parametrize("hostile", [*HOSTILE.values()], ids=[*HOSTILE])
+def test_no_template_takes_much(hostile: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renderer, "SECONDS", 0.5)
+    rendering = Renderer(hostile, TOKENIZER)
+    with peak(rendering) as most:
+        try:
+            assert len(rendering.render(TURNS)) < 1_100_000
+        except UserError as error:
+            assert "the chat template" in error.message
+    if sys.platform == "linux":
+        assert 0 < most[0] < MEMORY + (64 << 20)  # what Python has when it begins
+
+
+@pytest.mark.parametrize(
+    ("hostile", "why"),
+    [
+        (
+            "{{ messages[0].content * 10000000 }}{{ messages[1].content }}",
+            r"writes more than 1,05\d,\d{3} characters",
+        ),
+        (HOSTILE["loops in loops"], "takes more than 0.5 s"),
+        (HOSTILE["stripped of many letters"], "takes more than 0.5 s"),
+        (HOSTILE["doubled by %"], "takes too much memory"),
+    ],
+)
+def test_which_row_and_why(hostile: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renderer, "SECONDS", 0.5)
+    in_one = "{% if messages[0].content == '!' %}" + hostile + "{% endif %}{{ messages|length }}"
+    rendering = Renderer(in_one, TOKENIZER)
+    bad = Conversation("rows.jsonl:2", (Turn("user", "!"), TURNS[1]))
+    with pytest.raises(UserError, match=why) as caught:
+        rendering.render_with_spans([TALK, bad])
+    assert caught.value.where == "rows.jsonl:2"
+    assert not isinstance(caught.value, RowError)
+    assert rendering.render(TURNS) == "2"
+
+
+def test_what_is_no_template_is_not_the_fault_of_a_row() -> None:
+    with pytest.raises(UserError, match=r"is not valid: .*\(line 2\)") as caught:
+        Renderer("\n{% if %}", TOKENIZER).render_with_spans([TALK])
+    assert not caught.value.where
+    with pytest.raises(UserError, match="takes too much memory"):
+        Renderer(HOSTILE["a text, repeated"], TOKENIZER).render(TURNS)
+
+
+def test_a_row_that_is_refused_leaves_the_others() -> None:
+    source = (
+        "{% if messages[0].content == '!' %}{{ raise_exception('No !') }}{% endif %}{{ bos_token }}"
+    )
+    source += "{% for m in messages %}{{ m.content }}{% endfor %}"
+    refused = Conversation("rows.jsonl:2", (Turn("user", "!"), Turn("assistant", "a")))
+    others = Conversation("rows.jsonl:3", (Turn("user", "b"), Turn("assistant", "🐓\ud83d\n")))
+    first, second, third = Renderer(source, TOKENIZER).render_with_spans([TALK, refused, others])
+    assert not isinstance(first, RowError)
+    assert first[0][slice(*first[1][0])] == TURNS[1].content
+    assert isinstance(second, RowError)
+    assert (second.where, second.kind) == ("rows.jsonl:2", "refused by the template")
+    assert "No !" in second.message
+    assert third == ("<s>b🐓\ud83d\n", [(4, 7)])
+
+
+def test_what_goes_to_the_template_besides_words() -> None:
+    when = datetime.date(2026, 1, 2)
+    turn = Turn("user", "a", {"when": when, "calls": ({"a": [1, None, 0.5, True]},)})
+    source = "{{ messages[0].when }} {{ messages[0].calls[0].a }} {{ tools[0].name }}"
+    text = Renderer(source, TOKENIZER).render([turn], tools=[{"name": "add"}])
+    assert text == "2026-01-02 [1, None, 0.5, True] add"
+
+
+def test_it_was_killed_by_another() -> None:
+    rendering = Renderer("{{ messages|length }}", TOKENIZER)
+    assert rendering.render(TURNS) == "2"
+    os.kill(pid(rendering), signal.SIGKILL)
+    with pytest.raises(BackpropError, match="most likely for want of memory") as caught:
+        rendering.render(TURNS)
+    assert not isinstance(caught.value, UserError)
+    assert rendering.render(TURNS) == "2"
+
+
+def test_it_ends_with_whoever_asked() -> None:
+    """Killed, or done with: no process is left behind."""
+    rendering = Renderer("{{ messages|length }}", TOKENIZER)
+    rendering.render(TURNS)
+    process = psutil.Process(pid(rendering))
+    del rendering
+    assert not process.is_running()
+    program = (
+        "import os, signal, sys\n"
+        "from types import SimpleNamespace as Namespace\n"
+        "from trainer_core.data.conversations import Turn\n"
+        "from trainer_core.tokens.renderer import Renderer\n"
+        "tokenizer = Namespace(bos='', eos='', stop_ids=(), backend=None)\n"
+        "one = Renderer('{{ 1 }}', tokenizer)\n"
+        "one.render([Turn('user', 'a')])\n"
+        "print(one._process._popen.pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(int(done.stdout)).wait(timeout=60)
+
+
+def test_a_signal_to_the_group_is_not_for_it() -> None:
+    """Ctrl+C in a terminal reaches every process of its group; the run decides what it does."""
+    rendering = Renderer("{{ messages|length }}", TOKENIZER)
+    rendering.render(TURNS)
+    assert os.getpgid(pid(rendering)) != os.getpgid(0)
+
+
+def test_several_threads() -> None:
+    rendering = Renderer("{{ messages[0].content }}", TOKENIZER)
+    asked = [str(number) for number in range(200)]
+    with ThreadPoolExecutor(8) as pool:
+        assert [*pool.map(lambda one: rendering.render([Turn("user", one)]), asked)] == asked
 
 
 @pytest.mark.parametrize(
@@ -188,8 +331,9 @@ def test_what_ordinary_templates_do_is_what_jinja_does(ordinary: str) -> None:
     theirs = jinja2.Environment(  # noqa: S701 - as transformers makes its own
         trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
     ).from_string(ordinary)
-    expected = theirs.render(messages=MESSAGES, tools=None, add_generation_prompt=False)
-    assert CompiledTemplate(ordinary, "", "").render(MESSAGES) == expected
+    messages = [{"role": turn.role, "content": turn.content} for turn in TURNS]
+    expected = theirs.render(messages=messages, tools=None, add_generation_prompt=False)
+    assert Renderer(ordinary, TOKENIZER).render(TURNS) == expected
 
 
 def test_json_is_as_transformers_writes_it() -> None:
@@ -205,9 +349,9 @@ def test_json_is_as_transformers_writes_it() -> None:
 
 
 def test_a_long_conversation_may_make_much() -> None:
-    talk = [{"role": "user", "content": "word " * 100_000}] * 20
+    talk = [Turn("user", "word " * 100_000)] * 20
     source = (
         "{% set ns = namespace(text='') %}{% for m in messages %}"
         "{% set ns.text = ns.text + m.content|trim ~ '\n' %}{% endfor %}{{ ns.text }}"
     )
-    assert len(CompiledTemplate(source, "", "").render(talk)) == 20 * 500_000
+    assert len(Renderer(source, TOKENIZER).render(talk)) == 20 * 500_000
