@@ -31,8 +31,12 @@ class CompiledTemplate:
         """Raises UserError if `source` is not a template."""
         nonce = secrets.token_hex(8)
         self.opening, self.closing = f"\x00<{nonce}\x00", f"\x00{nonce}>\x00"
+        # Unoptimised: Jinja's folding of constants takes exponential time on `++++x`.
         environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation]
+            trim_blocks=True,
+            lstrip_blocks=True,
+            optimized=False,
+            extensions=[loopcontrols, _Generation],
         )
         environment.filters["tojson"] = _to_json
         environment.globals["raise_exception"] = _raise
