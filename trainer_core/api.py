@@ -18,9 +18,17 @@ from typing import Any, overload
 from trainer_core.config.data_section import SplitName
 from trainer_core.config.export_section import ExportRequest
 from trainer_core.config.load import LoadedConfig, load_config
+from trainer_core.engine.subject import (
+    NO_DATA,
+    begun_with,
+    place_in,
+    settings_of_folder,
+    trained_in,
+)
 from trainer_core.errors import UserError
 from trainer_core.python.callbacks import OnEvent, each, one_callback
 from trainer_core.python.exporting import export_there
+from trainer_core.python.going_on import copy_weights, settings_to_go_on
 from trainer_core.python.in_process import train_here
 from trainer_core.python.keywords import (
     MULTI_RUN_KEYWORDS,
@@ -45,15 +53,6 @@ from trainer_core.python.results import (
     TrainResult,
 )
 from trainer_core.python.starting import earlier_one, new_one
-from trainer_core.python.subject import (
-    NO_DATA,
-    begun_with,
-    copy_weights,
-    place_in,
-    settings_of_folder,
-    settings_to_go_on,
-    trained_in,
-)
 from trainer_core.runs.events import Finished
 from trainer_core.runs.folder import RunFolder, run_name
 from trainer_core.runs.merges import undo_last_merge

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import jinja2
 import psutil
@@ -25,9 +23,7 @@ from trainer_core.errors import BackpropError, UserError
 from trainer_core.tokens import renderer
 from trainer_core.tokens.compiled_template import CompiledTemplate
 from trainer_core.tokens.renderer import MEMORY, Renderer
-from trainer_core.tokens.tokenizer import Tokenizer
 
-TOKENIZER = cast(Tokenizer, SimpleNamespace(bos="<s>", eos="</s>", stop_ids=(), backend=None))
 TURNS = (
     Turn("user", "How many ~ are 5 % of 100?"),
     Turn("assistant", "  5\n\nThat is {all}.  "),
@@ -181,7 +177,7 @@ def pid(rendering: Renderer) -> int:
 @pytest.mark.parametrize("hostile", [*HOSTILE.values()], ids=[*HOSTILE])
 def test_no_template_takes_much(hostile: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(renderer, "SECONDS", 0.5)
-    rendering = Renderer(hostile, TOKENIZER)
+    rendering = Renderer(hostile, "<s>", "</s>")
     with peak(rendering) as most:
         try:
             assert len(rendering.render(TURNS)) < 1_100_000
@@ -206,7 +202,7 @@ def test_no_template_takes_much(hostile: str, monkeypatch: pytest.MonkeyPatch) -
 def test_which_row_and_why(hostile: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(renderer, "SECONDS", 0.5)
     in_one = "{% if messages[0].content == '!' %}" + hostile + "{% endif %}{{ messages|length }}"
-    rendering = Renderer(in_one, TOKENIZER)
+    rendering = Renderer(in_one, "<s>", "</s>")
     bad = Conversation("rows.jsonl:2", (Turn("user", "!"), TURNS[1]))
     with pytest.raises(UserError, match=why) as caught:
         rendering.render_with_spans([TALK, bad])
@@ -217,10 +213,10 @@ def test_which_row_and_why(hostile: str, why: str, monkeypatch: pytest.MonkeyPat
 
 def test_what_is_no_template_is_not_the_fault_of_a_row() -> None:
     with pytest.raises(UserError, match=r"is not valid: .*\(line 2\)") as caught:
-        Renderer("\n{% if %}", TOKENIZER).render_with_spans([TALK])
+        Renderer("\n{% if %}", "<s>", "</s>").render_with_spans([TALK])
     assert not caught.value.where
     with pytest.raises(UserError, match="takes too much memory"):
-        Renderer(HOSTILE["a text, repeated"], TOKENIZER).render(TURNS)
+        Renderer(HOSTILE["a text, repeated"], "<s>", "</s>").render(TURNS)
 
 
 def test_a_row_that_is_refused_leaves_the_others() -> None:
@@ -230,7 +226,9 @@ def test_a_row_that_is_refused_leaves_the_others() -> None:
     source += "{% for m in messages %}{{ m.content }}{% endfor %}"
     refused = Conversation("rows.jsonl:2", (Turn("user", "!"), Turn("assistant", "a")))
     others = Conversation("rows.jsonl:3", (Turn("user", "b"), Turn("assistant", "🐓\ud83d\n")))
-    first, second, third = Renderer(source, TOKENIZER).render_with_spans([TALK, refused, others])
+    first, second, third = Renderer(source, "<s>", "</s>").render_with_spans(
+        [TALK, refused, others]
+    )
     assert not isinstance(first, RowError)
     assert first[0][slice(*first[1][0])] == TURNS[1].content
     assert isinstance(second, RowError)
@@ -243,12 +241,12 @@ def test_what_goes_to_the_template_besides_words() -> None:
     when = datetime.date(2026, 1, 2)
     turn = Turn("user", "a", {"when": when, "calls": ({"a": [1, None, 0.5, True]},)})
     source = "{{ messages[0].when }} {{ messages[0].calls[0].a }} {{ tools[0].name }}"
-    text = Renderer(source, TOKENIZER).render([turn], tools=[{"name": "add"}])
+    text = Renderer(source, "<s>", "</s>").render([turn], tools=[{"name": "add"}])
     assert text == "2026-01-02 [1, None, 0.5, True] add"
 
 
 def test_it_was_killed_by_another() -> None:
-    rendering = Renderer("{{ messages|length }}", TOKENIZER)
+    rendering = Renderer("{{ messages|length }}", "<s>", "</s>")
     assert rendering.render(TURNS) == "2"
     os.kill(pid(rendering), signal.SIGKILL)
     with pytest.raises(BackpropError, match="most likely for want of memory") as caught:
@@ -259,18 +257,16 @@ def test_it_was_killed_by_another() -> None:
 
 def test_it_ends_with_whoever_asked() -> None:
     """Killed, or done with: no process is left behind."""
-    rendering = Renderer("{{ messages|length }}", TOKENIZER)
+    rendering = Renderer("{{ messages|length }}", "<s>", "</s>")
     rendering.render(TURNS)
     process = psutil.Process(pid(rendering))
     del rendering
     assert not process.is_running()
     program = (
         "import os, signal, sys\n"
-        "from types import SimpleNamespace as Namespace\n"
         "from trainer_core.data.conversations import Turn\n"
         "from trainer_core.tokens.renderer import Renderer\n"
-        "tokenizer = Namespace(bos='', eos='', stop_ids=(), backend=None)\n"
-        "one = Renderer('{{ 1 }}', tokenizer)\n"
+        "one = Renderer('{{ 1 }}', '', '')\n"
         "one.render([Turn('user', 'a')])\n"
         "print(one._process._popen.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -282,13 +278,18 @@ def test_it_ends_with_whoever_asked() -> None:
 
 def test_a_signal_to_the_group_is_not_for_it() -> None:
     """Ctrl+C in a terminal reaches every process of its group; the run decides what it does."""
-    rendering = Renderer("{{ messages|length }}", TOKENIZER)
+    rendering = Renderer("{{ messages|length }}", "<s>", "</s>")
     rendering.render(TURNS)
     assert os.getpgid(pid(rendering)) != os.getpgid(0)
 
 
+def test_a_deep_expression_is_compiled_at_once() -> None:
+    """Jinja's folding of constants would take more than the time that there is."""
+    assert Renderer("{{ " + "+" * 200 + "7 }}", "", "").render(TURNS) == "7"
+
+
 def test_several_threads() -> None:
-    rendering = Renderer("{{ messages[0].content }}", TOKENIZER)
+    rendering = Renderer("{{ messages[0].content }}", "<s>", "</s>")
     asked = [str(number) for number in range(200)]
     with ThreadPoolExecutor(8) as pool:
         assert [*pool.map(lambda one: rendering.render([Turn("user", one)]), asked)] == asked
@@ -333,7 +334,7 @@ def test_what_ordinary_templates_do_is_what_jinja_does(ordinary: str) -> None:
     ).from_string(ordinary)
     messages = [{"role": turn.role, "content": turn.content} for turn in TURNS]
     expected = theirs.render(messages=messages, tools=None, add_generation_prompt=False)
-    assert Renderer(ordinary, TOKENIZER).render(TURNS) == expected
+    assert Renderer(ordinary, "<s>", "</s>").render(TURNS) == expected
 
 
 def test_json_is_as_transformers_writes_it() -> None:
@@ -354,4 +355,4 @@ def test_a_long_conversation_may_make_much() -> None:
         "{% set ns = namespace(text='') %}{% for m in messages %}"
         "{% set ns.text = ns.text + m.content|trim ~ '\n' %}{% endfor %}{{ ns.text }}"
     )
-    assert len(Renderer(source, TOKENIZER).render(talk)) == 20 * 500_000
+    assert len(Renderer(source, "<s>", "</s>").render(talk)) == 20 * 500_000

@@ -238,6 +238,8 @@ class TextLines:
             self._print(f"  saved           {ended.saved}")
         for command in ended.commands:
             self._print(f"  next            {clean(command)}")
+        for line in predicted_lines(view):
+            self._print(line)
         for line in sample_lines(view.samples.get("before"), view.samples.get("after")):
             self._print(line)
 
@@ -290,6 +292,20 @@ def step_line(view: RunView) -> str:
     if view.seconds_left is not None:
         parts.append(f"{duration(view.seconds_left)} left")
     return "  ".join(parts)
+
+
+def predicted_lines(view: RunView) -> list[str]:
+    """The answer to a lone prompt; of many the first ones, with what was expected."""
+    if view.progress is not None and view.progress.total == 1:
+        return [made.answer for made in view.predicted]
+    lines = []
+    for made in sorted(view.predicted, key=lambda made: made.row)[:3]:
+        asked = made.prompt if isinstance(made.prompt, str) else made.prompt[-1]["content"]
+        lines.append(f"  {one_line(asked, limit=100)}")
+        if made.expected is not None:
+            lines.append(f"    expected  {one_line(made.expected, limit=100)}")
+        lines.append(f"    answer    {one_line(made.answer, limit=100) or '(nothing)'}")
+    return ["answers:", *lines] if lines else []
 
 
 def sample_lines(before: Samples | None, after: Samples | None) -> list[str]:

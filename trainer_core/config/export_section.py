@@ -2,12 +2,13 @@
 export job, which is the same and says of what."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from trainer_core.config.fields import Section, Text
 from trainer_core.config.model_section import Dtype
+from trainer_core.config.request import Request
 from trainer_core.errors import UserError
 
 Format = Literal["adapter", "adapter-gguf", "merged", "gguf", "onnx"]
@@ -104,7 +105,7 @@ class ExportSection(Section):
 Checkpoint = Annotated[str, Field(pattern=r"^(best|last|step-\d+|run-\d+(-fine-tuned)?)$")]
 
 
-class ExportRequest(ExportSection):
+class ExportRequest(ExportSection, Request):
     """One export job. `source` is a run folder, a checkpoint, an adapter's or a model's folder."""
 
     source: Text
@@ -122,16 +123,9 @@ class ExportRequest(ExportSection):
     ollama_remote: bool = False
 
     @classmethod
-    def of(cls, given: dict[str, Any]) -> "ExportRequest":
+    def of(cls, given: dict[str, Any]) -> Self:
         """A request from names and values; None leaves one to its default. Raises UserError naming
         what is wrong."""
-        given = {name: value for name, value in given.items() if value is not None}
         if not given.get("formats"):
             raise UserError("no format was named", hint=f"There are {', '.join(FORMATS)}.")
-        try:
-            return cls(**given)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = str(first["loc"][0]) if first["loc"] else "the request"
-            wrong = first["input"] if isinstance(first["input"], str) else given.get(field)
-            raise UserError(f"{field} {wrong}: {first['msg']}") from None
+        return super().of(given)

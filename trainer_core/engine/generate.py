@@ -1,6 +1,8 @@
 """Answers of a model to any number of prompts, several at a time."""
 
+import logging
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,36 +15,21 @@ from transformers import (
     StoppingCriteriaList,
 )
 
+from trainer_core.config.sampling import Sampling
 from trainer_core.data.conversations import Turn
 from trainer_core.data.formats.messages import turns_of
 from trainer_core.data.rows import Row
+from trainer_core.engine.memory import let_go
+from trainer_core.engine.shrink import ran_out
 from trainer_core.errors import StoppedError, UserError
 from trainer_core.runs.control import Control
 from trainer_core.tokens.examples import Encoder
 
+log = logging.getLogger(__name__)
+
 # A prompt is a text, or messages of the form {"role": …, "content": …}.
 Prompt = str | Sequence[Mapping[str, Any]]
 BATCH = 16
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How tokens are chosen: the likeliest at temperature 0, else drawn from the likeliest that
-    make up `top_p` of the probability."""
-
-    max_tokens: int = 256
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Raises UserError for what no answer can be drawn with."""
-        if self.max_tokens < 1:
-            raise UserError(f"max_tokens is {self.max_tokens}, and an answer has at least one")
-        if not 0 <= self.temperature < float("inf"):
-            raise UserError(f"temperature is {self.temperature}, and must be 0 or more")
-        if not 0 < self.top_p <= 1:
-            raise UserError(f"top_p is {self.top_p}, and must be over 0 and at most 1")
 
 
 @dataclass(frozen=True)
@@ -60,9 +47,16 @@ def prompt_ids(encoder: Encoder, prompt: Prompt) -> list[int]:
     rendered."""
     if isinstance(prompt, str):
         return encoder.prompt_ids(prompt)
-    turns = turns_of(Row("the prompt", 1), list(prompt))
+    return ids_of(encoder, turns_of(Row("the prompt", 1), list(prompt)))
+
+
+def ids_of(
+    encoder: Encoder, turns: Sequence[Turn], tools: Sequence[Mapping[str, Any]] = ()
+) -> list[int]:
+    """Ids after which the model goes on with a conversation. Raises UserError for one that cannot
+    be rendered."""
     if encoder.template is not None:
-        text = encoder.template.render(turns, prompt=True)
+        text = encoder.template.render(turns, prompt=True, tools=tools)
         return encoder.tokenizer.encode(text, special=False)
     return encoder.prompt_ids(_asked(turns))
 
@@ -77,12 +71,13 @@ def generate(
     control: Control | None = None,
 ) -> Iterator[tuple[int, Generated]]:
     """The answer to each of `prompts` (ids), with its place among them, as they are written: short
-    prompts first, so that those of a batch are of about one length.
+    prompts first, so that those of a batch are of about one length. A batch that the memory does
+    not hold is halved.
 
     What is drawn depends on the seed and the place of a prompt, not on its batch. Raises UserError
     for a prompt that leaves no room in the model's context, StoppedError if the user ends it.
     """
-    context = _context(model)
+    context = context_of(model)
     longest = max((len(prompt) for prompt in prompts), default=0)
     if context is not None and longest >= context:
         raise UserError(
@@ -90,10 +85,20 @@ def generate(
             hint="Shorten it: an answer needs room too.",
         )
     order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-    for first in range(0, len(order), batch_size):
-        places = order[first : first + batch_size]
+    batches = deque(order[n : n + batch_size] for n in range(0, len(order), batch_size))
+    while batches:
+        places = batches.popleft()
         began = time.monotonic()
-        answers = _answers(model, encoder, prompts, places, sampling, context, control)
+        try:
+            answers = _answers(model, encoder, prompts, places, sampling, context, control)
+        except (RuntimeError, MemoryError) as error:
+            if len(places) == 1 or not ran_out(error):
+                raise
+            half = len(places) // 2
+            batches.extendleft([places[half:], places[:half]])
+            log.warning("%d prompts at a time are too many for the memory: halved", len(places))
+            let_go()
+            continue
         seconds = time.monotonic() - began
         for place, ids in zip(places, answers, strict=True):
             text = encoder.tokenizer.decode(ids).strip()
@@ -120,7 +125,7 @@ def _answers(
             input_ids=ids.to(model.device),
             attention_mask=mask.to(model.device),
             max_new_tokens=room,
-            # Drawing is ours (see _Drawn), so that a batch changes nothing; and a penalty for
+            # Drawing is ours (see Drawn), so that a batch changes nothing; and a penalty for
             # repetition would count the padding.
             do_sample=False,
             temperature=None,
@@ -128,7 +133,7 @@ def _answers(
             top_k=None,
             repetition_penalty=1.0,
             logits_processor=LogitsProcessorList(
-                [_Drawn(sampling, places)] if sampling.temperature > 0 else []
+                [Drawn(sampling, places)] if sampling.temperature > 0 else []
             ),
             stopping_criteria=StoppingCriteriaList(
                 [_Asked(control)] if control is not None else []
@@ -143,7 +148,7 @@ def _answers(
     return [_up_to(row[width:].tolist(), stops) for row in output]
 
 
-class _Drawn(LogitsProcessor):  # type: ignore[misc]
+class Drawn(LogitsProcessor):  # type: ignore[misc]
     """Logits whose largest is a draw from them: scaled by the temperature, cut to `top_p`, and
     with Gumbel noise (Gumbel 1954; "the Gumbel-max trick") of a generator for each prompt."""
 
@@ -180,7 +185,8 @@ class _Asked(StoppingCriteria):  # type: ignore[misc]
         return torch.full((rows,), self._control.stopping, device=input_ids.device)
 
 
-def _context(model: Any) -> int | None:
+def context_of(model: Any) -> int | None:
+    """The most tokens that a model was made for, where its config says so."""
     found = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     return int(found) if found else None
 
@@ -191,7 +197,7 @@ def _up_to(ids: list[int], stops: set[int]) -> list[int]:
     return ids[:end]
 
 
-def _asked(turns: list[Turn]) -> str:
+def _asked(turns: Sequence[Turn]) -> str:
     """For a model without a chat template, which learnt prompt, newline, completion."""
     if any(turn.role not in ("user", "system") for turn in turns):
         raise UserError(

@@ -27,8 +27,8 @@ from trainer_core.export.weights import SafetensorsFolder, Weights
 from trainer_core.planning.resolved_file import read_resolved
 from trainer_core.reading import read_object, read_text
 from trainer_core.runs.folder import RunFolder, run_name
-from trainer_core.runs.trained import ADAPTER_CONFIG, MODEL_CONFIG, trained_places
-from trainer_core.tokens.renderer import Renderer
+from trainer_core.runs.trained import ADAPTER_CONFIG, MODEL_CONFIG, run_of, trained_places
+from trainer_core.tokens.renderer import renderer_of
 from trainer_core.tokens.tokenizer import Tokenizer, load_tokenizer, named_template
 
 log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class Source:
         tokenizer = replace(load_tokenizer(self.tokenizer), template=self.template())
         if tokenizer.template is not None:
             with suppress(RowError):
-                Renderer(tokenizer.template, tokenizer).render([Turn("user", "Hello.")])
+                renderer_of(tokenizer.template, tokenizer).render([Turn("user", "Hello.")])
         return tokenizer
 
     def config_json(self) -> dict[str, Any]:
@@ -148,7 +148,7 @@ class Source:
 def find_source(request: ExportRequest) -> Source:
     """What `request` names. Raises UserError if it is not there, or its base is not."""
     path = Path(request.source).expanduser().absolute()
-    run = _run_of(path)
+    run = run_of(path)
     if run is None and not path.is_dir():
         raise UserError(
             f"{request.source} is neither a run nor a folder with an adapter or a model",
@@ -178,15 +178,6 @@ def find_source(request: ExportRequest) -> Source:
         f"{folder} holds neither an adapter nor a model",
         hint=f"It would have {ADAPTER_CONFIG} or {MODEL_CONFIG} in it.",
     )
-
-
-def _run_of(path: Path) -> RunFolder | None:
-    """The run that `path` is, or in whose adapter/, model/, checkpoints/ or run-NN/adapter/ it
-    lies."""
-    for folder in (path, path.parent.parent, path.parent.parent.parent):
-        if RunFolder(folder).exists() and RunFolder(folder).config.is_file():
-            return RunFolder(folder)
-    return None
 
 
 def _config_of(run: RunFolder) -> RunConfig | None:

@@ -4,16 +4,14 @@ import math
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer_core.config.data_section import SPLITS, DataSection, SplitName, SplitSection
-from trainer_core.config.paths import make_paths_absolute
+from trainer_core.config.data_section import SPLITS, SplitName
 from trainer_core.config.schema import RunConfig
+from trainer_core.engine.subject import Subject
 from trainer_core.errors import UserError
 from trainer_core.python.quiet import no_other_bars
 from trainer_core.python.results import EvalResult, Prediction
-from trainer_core.python.subject import Subject
 from trainer_core.text import one_of
 
 if TYPE_CHECKING:
@@ -34,7 +32,8 @@ class LoadedModel:
         UserError."""
         prompts, several = _prompts(prompt)
         usable = self._of(subject, base=base)
-        from trainer_core.engine.generate import Sampling, generate, prompt_ids
+        from trainer_core.config.sampling import Sampling
+        from trainer_core.engine.generate import generate, prompt_ids
 
         sampling = Sampling(**wishes)
         ids = [prompt_ids(usable.encoder, one) for one in prompts]
@@ -52,10 +51,10 @@ class LoadedModel:
         if split not in SPLITS:
             raise UserError(f"no split is called {split!r}", hint=f"There are {one_of([*SPLITS])}.")
         usable = self._of(subject, base=base)
-        from trainer_core.engine.evaluate import evaluate, examples_to_score
+        from trainer_core.engine.evaluate import all_of, evaluate, examples_to_score
 
         config = subject.config
-        data, split = (config.data, split) if rows is None else (_all_of(rows, config), "train")
+        data, split = (config.data, split) if rows is None else (all_of(rows, config), "train")
         examples = examples_to_score(config, usable, data, split, own_process=False)
         with usable.without_adapter() if base else nullcontext():
             scores = evaluate(usable, examples, subject.loading)
@@ -116,19 +115,3 @@ def _prompts(given: Any) -> tuple[list[Any], bool]:
                 hint='A prompt is a text, or a list of {"role": …, "content": …}.',
             )
     return prompts, True
-
-
-def _all_of(rows: Any, config: RunConfig) -> DataSection:
-    """All of `rows` as one split, read as the data of the training was."""
-    named = {"data": {"train": rows}}
-    make_paths_absolute(named, Path())
-    sources = DataSection(train=named["data"]["train"]).train
-    return config.data.model_copy(
-        update={
-            "train": sources,
-            "validation": [],
-            "test": [],
-            "limit": None,
-            "split": SplitSection(fractions={"train": 1.0}),
-        }
-    )

@@ -182,6 +182,26 @@ class Exported(BaseEvent):
     commands: list[str] = []
 
 
+class Predicted(BaseEvent):
+    """An answer of a prediction job, a line of its predictions.jsonl. `row` counts the prompts from
+    0, `where` is the row's place in the data; `prompt` is the text of a lone question, else all
+    turns; `expected` None where no answer is known. `tokens` were written, the one that ended it
+    included; `seconds` is what its batch took."""
+
+    type: Literal["predicted"] = "predicted"
+    row: int
+    where: str = ""
+    prompt: str | list[dict[str, str]]
+    expected: str | None = None
+    answer: str
+    tokens: int
+    seconds: float
+
+    def facts(self) -> dict[str, Any]:
+        """What a line of predictions.jsonl holds."""
+        return self.model_dump(exclude={"n", "type", "time"})
+
+
 class Finished(BaseEvent):
     """The job ended as asked: all its work done, or stopped by the user. `commands` are what an
     export can be used with next."""
@@ -244,6 +264,7 @@ Event = Annotated[
     | Samples
     | Notice
     | Exported
+    | Predicted
     | Finished
     | Failed
     | Reply

@@ -101,6 +101,15 @@ class RunFolder:
         return self.path / "exports"
 
     @property
+    def predictions(self) -> Path:
+        return self.path / "predictions"
+
+    @property
+    def predictions_file(self) -> Path:
+        """Of a prediction job: a line for each answer."""
+        return self.path / "predictions.jsonl"
+
+    @property
     def half_made(self) -> Path:
         """What a job has not finished yet; nobody reads it, and it goes when the job does."""
         return self.path / ".partial"

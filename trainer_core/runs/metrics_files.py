@@ -12,7 +12,7 @@ from collections import deque
 from typing import Any
 
 from trainer_core.runs.curves import curve_path, pack, points_of
-from trainer_core.runs.events import Eval, Event, Finished, Hardware, Metrics, Plan
+from trainer_core.runs.events import Eval, Event, Finished, Hardware, Metrics, Plan, Predicted
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.jsonl import AppendFile
 
@@ -65,6 +65,8 @@ class MetricsFiles:
         elif isinstance(event, Finished):
             facts = event.model_dump(include={"time", "step", "outcome", "elapsed"})
             self._append("training", {"event": "train_end", **facts, **event.summary})
+        elif isinstance(event, Predicted):
+            self._append("predictions", event.facts())
         for name, step, value in points_of(event):
             _append_point(self._curve(name), pack(step, value))
 
@@ -95,6 +97,7 @@ class MetricsFiles:
             "stream": self._folder.metrics_stream,
             "training": self._folder.training_metrics,
             "hardware": self._folder.hardware_metrics,
+            "predictions": self._folder.predictions_file,
         }
         if name not in self._files:
             self._files[name] = AppendFile(paths[name])

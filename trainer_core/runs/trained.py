@@ -62,6 +62,15 @@ def holds(folder: Path) -> bool:
     return (folder / ADAPTER_CONFIG).is_file() or (folder / MODEL_CONFIG).is_file()
 
 
+def run_of(path: Path) -> RunFolder | None:
+    """The run that `path` is, or in whose adapter/, model/, checkpoints/, exports/N/ or
+    run-NN/adapter/ it lies."""
+    for folder in (path, path.parent.parent, path.parent.parent.parent):
+        if RunFolder(folder).exists() and RunFolder(folder).config.is_file():
+            return RunFolder(folder)
+    return None
+
+
 def stands(part: RunFolder) -> bool:
     """Whether a run of a multi-run is over, and its merge was not undone."""
     return part.merged.is_dir() and part.done.is_file() and not (part.path / UNDONE).exists()

@@ -15,6 +15,7 @@ from trainer_core.runs.events import (
     Metrics,
     Notice,
     Plan,
+    Predicted,
     Progress,
     Samples,
     Stage,
@@ -25,6 +26,8 @@ from trainer_core.text import size
 
 # A screen takes about 8 KB for each; worker.log has them all.
 MAX_LOG_LINES = 1000
+# Answers of a prediction job; its predictions.jsonl has them all.
+MAX_PREDICTED = 1000
 
 
 @dataclass
@@ -48,6 +51,7 @@ class RunView:
     hardware: Hardware | None = None
     checkpoint: Checkpoint | None = None
     samples: dict[str, Samples] = field(default_factory=dict)
+    predicted: deque[Predicted] = field(default_factory=lambda: deque(maxlen=MAX_PREDICTED))
     # Of a multi-run: its runs by (arm, number), what became of each, and the merges undone.
     run: RunStart | None = None
     runs: dict[tuple[str, int], RunStart] = field(default_factory=dict)
@@ -82,6 +86,8 @@ class RunView:
             self.checkpoint = event
         elif isinstance(event, Samples):
             self.samples[event.when] = event
+        elif isinstance(event, Predicted):
+            self.predicted.append(event)
         elif isinstance(event, RunStart):
             self.run = self.runs[event.arm, event.run] = event
         elif isinstance(event, Merged):

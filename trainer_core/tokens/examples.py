@@ -13,7 +13,7 @@ from trainer_core.data.conversations import Conversation, Turn
 from trainer_core.data.problems import RowError
 from trainer_core.errors import UserError
 from trainer_core.tokens.chat_template import Spans
-from trainer_core.tokens.renderer import Rendered, Renderer
+from trainer_core.tokens.renderer import Rendered, renderer_of
 from trainer_core.tokens.tokenizer import Tokenizer
 
 IGNORED = -100
@@ -58,7 +58,7 @@ class Encoder:
         self._name = name
         self.train_on = train_on
         source = tokenizer.template
-        self.template = Renderer(source, tokenizer) if source is not None else None
+        self.template = renderer_of(source, tokenizer) if source is not None else None
 
     def encode(self, conversation: Conversation) -> Example:
         """The example of one conversation. Raises RowError, or UserError where the model cannot

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from trainer_core.config.data_section import SPLITS, DataSection, SplitName
+from trainer_core.data.conversations import Conversation
 from trainer_core.data.opening import OpenSource, no_rows, open_sources
 from trainer_core.data.problems import UNUSABLE
 from trainer_core.data.report import DataReport, FoundProblem, Lengths, SourceReport, SplitReport
@@ -145,6 +146,13 @@ class Prepared:
             if any(wanted in string.casefold() for string in _strings(row.data)):
                 return index
         return None
+
+    def conversations(self, split: SplitName, count: int | None = None) -> Iterator[Conversation]:
+        """What the rows of the split's examples say; `count` of them, spread evenly over all."""
+        rows = np.unique(self.splits[split].split.rows)
+        if count is not None and count < len(rows):
+            rows = rows[np.arange(count) * len(rows) // count]
+        return (self._texts.conversation(int(row)) for row in rows)
 
     def raw_rows(self, split: SplitName) -> Iterator[Row]:
         """The rows that the split's examples were made from, as read, each once."""

@@ -34,14 +34,9 @@ class Renderer:
     """A model's chat template. Its process starts with the first use, and ends with this object or
     after a template took too much; the next use starts another."""
 
-    def __init__(self, source: str, tokenizer: Tokenizer) -> None:
-        stops = (tokenizer.backend.id_to_token(token) for token in tokenizer.stop_ids)
-        self._given = {
-            "source": source,
-            "bos": tokenizer.bos,
-            "eos": tokenizer.eos,
-            "stops": [stop for stop in stops if stop],
-        }
+    def __init__(self, source: str, bos: str, eos: str, stops: Sequence[str] = ()) -> None:
+        """`stops` are the tokens that end an answer."""
+        self._given = {"source": source, "bos": bos, "eos": eos, "stops": list(stops)}
         self._lock = threading.Lock()
         self._process: _Process | None = None
 
@@ -93,6 +88,12 @@ class Renderer:
         process.send(_line({**self._given, "seconds": SECONDS, "memory": MEMORY}))
         process.rendered("")  # whether it is a template
         return process
+
+
+def renderer_of(source: str, tokenizer: Tokenizer) -> Renderer:
+    """That of a template and the tokenizer that goes with it."""
+    stops = (tokenizer.backend.id_to_token(token) for token in tokenizer.stop_ids)
+    return Renderer(source, tokenizer.bos, tokenizer.eos, [stop for stop in stops if stop])
 
 
 class _Process:

@@ -130,7 +130,17 @@ def _work_of(kind: str) -> Work:
 
         return preview(folder, recorder, control)
 
-    works: dict[str, Work] = {"train": train, "export": export, "preview": preview}
+    def predict(folder: RunFolder, recorder: Recorder, control: Control) -> Finished:
+        from trainer_core.answering.predict import predict
+
+        return predict(folder, recorder, control)
+
+    works: dict[str, Work] = {
+        "train": train,
+        "export": export,
+        "predict": predict,
+        "preview": preview,
+    }
     return works[kind]
 
 

@@ -1,30 +1,25 @@
 """From a valid wish to a living worker: the job's folder, its record, its status, the start."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from trainer_core.config.export_section import ExportRequest
 from trainer_core.config.load import LoadedConfig, dump_config, load_config
+from trainer_core.config.predict_section import PredictRequest
 from trainer_core.errors import LockedError, UserError
 from trainer_core.files import write_atomically
 from trainer_core.planning.export_limits import require_exportable
 from trainer_core.runs.folder import RunFolder, run_name
 from trainer_core.runs.recorder import last_number
 from trainer_core.runs.registry import RunEntry, find_run, new_run, unfinished_run, write_config
-from trainer_core.runs.status import is_alive, new_status, read_status, write_status
-from trainer_core.runs.trained import holds
+from trainer_core.runs.status import is_alive, new_status, write_status
+from trainer_core.runs.trained import holds, run_of
 from trainer_core.worker.client import start
+from trainer_core.worker.job_folders import chosen_folder, next_folder
 from trainer_core.worker.waiting import ask_to_wait
 
 REQUEST = "request.json"
-# What an export's worker leaves in its folder besides what was exported.
-_JOB_FILES = (
-    "events.jsonl", "worker.log", "status.json", "metrics_stream.jsonl", "black_box.json", REQUEST,
-)  # fmt: skip
-_JOB_FOLDERS = ("training", "curves", "failed")
-# What an export that came to nothing has left: no reason to refuse the next one its place.
-_OF_THE_JOB = frozenset({*_JOB_FILES, "training", "curves", "lock"})
 
 
 def launch_run(
@@ -134,16 +129,56 @@ def launch_export(
     require_exportable(request)
     source = source_folder(request.source)
     request = request.model_copy(update={"source": str(source), "force": force})
-    folder = _folder_for(source, request, output, force=force)
+    return _launch("export", source, request, output, request.name, force=force)
+
+
+def launch_predict(
+    request: PredictRequest, output: Path | None = None, *, force: bool = False
+) -> RunFolder:
+    """Start a prediction job and return its folder, where it can be followed like a run: `output`,
+    else the next free number in the run's predictions/, else in ./predictions.
+
+    Raises UserError if there is nothing to ask or no place for it, BackpropError if the worker does
+    not start.
+    """
+    file = Path(request.source).expanduser().absolute()
+    source = file if file.suffix == ".gguf" and file.is_file() else source_folder(request.source)
+    paths = {
+        name: str(Path(path).expanduser().absolute())
+        for name, path in (("prompts", request.prompts), ("data", request.data))
+        if path is not None and Path(path).expanduser().exists()
+    }
+    request = request.model_copy(update={"source": str(source), **paths})
+    return _launch("predict", source, request, output, None, force=force)
+
+
+_KINDS = {"export": "exports", "predict": "predictions"}
+
+
+def _launch(
+    job: Literal["export", "predict"],
+    source: Path,
+    request: ExportRequest | PredictRequest,
+    output: Path | None,
+    name: str | None,
+    *,
+    force: bool,
+) -> RunFolder:
+    if output is not None:
+        folder = chosen_folder(output, job, force=force)
+    else:
+        run, kind = run_of(source), _KINDS[job]
+        place = Path(kind, name or run_name(str(source))).absolute()
+        folder = next_folder(run.path / kind if run is not None else place)
     try:
         write_atomically(folder.path / REQUEST, request.model_dump_json(indent=1).encode())
-        write_status(folder, new_status(folder.path.name, "export", str(source)))
+        write_status(folder, new_status(folder.path.name, job, str(source)))
     except OSError as error:
         raise UserError(
             f"{folder.path} cannot be written to: {error.strerror}",
             hint="Name another place with --output.",
         ) from None
-    start(folder, "export")
+    start(folder, job)
     return folder
 
 
@@ -158,70 +193,3 @@ def source_folder(source: str) -> Path:
     except RuntimeError:
         raise UserError(f"{source} names the home of a user who is not known here") from None
     return find_run(source).folder.path
-
-
-def _folder_for(
-    source: Path, request: ExportRequest, output: Path | None, *, force: bool
-) -> RunFolder:
-    if output is None:
-        run = next(
-            (p for p in (source, source.parent.parent) if RunFolder(p).config.is_file()), None
-        )
-        name = request.name or run_name(str(source))
-        parent = RunFolder(run).exports if run is not None else Path("exports", name).absolute()
-        _forget_half_made(parent)
-        return _next_number(parent)
-    try:
-        folder = RunFolder(output.expanduser().absolute())
-        folder.path.mkdir(parents=True, exist_ok=True)
-        occupied = any(path.name not in _OF_THE_JOB for path in folder.path.iterdir())
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"the folder {output} cannot be made: {error}") from None
-    status = read_status(folder)
-    if status is not None and is_alive(folder):
-        raise UserError(
-            f"in {output} a job is at work",
-            hint=f"Name a new folder, or end it: backprop stop {output}",
-        )
-    if occupied and not force:
-        raise UserError(
-            f"{output} is not empty",
-            hint="Name a new folder, or let --force replace what has the same names.",
-        )
-    if status is not None and status.job != "export":
-        raise UserError(f"{output} is a run's folder", hint="Name another with --output.")
-    if status is not None:
-        _forget_job(folder)
-    return folder
-
-
-def _next_number(parent: Path) -> RunFolder:
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        for number in range(1, 10_000):
-            path = parent / str(number)
-            try:
-                path.mkdir()
-            except FileExistsError:
-                continue
-            return RunFolder(path)
-    except OSError as error:
-        raise UserError(
-            f"{parent} cannot be made: {error.strerror}", hint="Name another place with --output."
-        ) from None
-    raise UserError(f"{parent} holds ten thousand exports", hint="Name a place with --output.")
-
-
-def _forget_half_made(parent: Path) -> None:
-    """What exports left behind whose whole process group was killed."""
-    for path in parent.glob("*/.partial"):
-        if not is_alive(RunFolder(path.parent)):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _forget_job(folder: RunFolder) -> None:
-    """Of an export that ended, before another takes its place."""
-    for name in _JOB_FILES:
-        (folder.path / name).unlink(missing_ok=True)
-    for name in _JOB_FOLDERS:
-        shutil.rmtree(folder.path / name, ignore_errors=True)

@@ -2,7 +2,7 @@
 
 import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,20 @@ _MOST_THREADS = 16
 class LlamaSpeaker:
     """A Speaker that runs in llama.cpp, with an adapter on it if `lora` names one.
 
-    `context` is the most tokens it is asked about at once. The cache is kept in 32 bits, so that
+    `context` is the most tokens it is asked about at once; of None as many as the model knows, but
+    no more than `most`. The cache is kept in 32 bits, so that
     what differs is the model's own. Raises BackpropError where llama.cpp cannot load the file.
     """
 
     runtime = "llama.cpp"
 
     def __init__(
-        self, path: Path, lora: Path | None = None, context: int = 1024, threads: int | None = None
+        self,
+        path: Path,
+        lora: Path | None = None,
+        context: int | None = 1024,
+        threads: int | None = None,
+        most: int = 1 << 20,
     ) -> None:
         self._llama = llama = require_llama_cpp()
         self._model = self._context = None
@@ -36,23 +42,25 @@ class LlamaSpeaker:
         self._model = llama.llama_model_load_from_file(os.fsencode(path), params)
         if not self._model:
             raise BackpropError(f"llama.cpp cannot load {path}: {complaint()}")
-        self._limit = context
+        self.context = context or min(most, int(llama.llama_model_n_ctx_train(self._model)))
         self._context = llama.llama_init_from_model(self._model, self._params(threads))
         if not self._context:
             self.close()
-            raise BackpropError(f"llama.cpp cannot run {path} on {context} tokens: {complaint()}")
+            raise BackpropError(
+                f"llama.cpp cannot run {path} on {self.context} tokens: {complaint()}"
+            )
         self._vocabulary = llama.llama_model_get_vocab(self._model)
         self._size = int(llama.llama_vocab_n_tokens(self._vocabulary))
         if lora is not None:
             self._add(lora)
 
-    def tokens(self, text: str) -> list[int]:
-        """See Speaker."""
+    def tokens(self, text: str, *, special: bool = False) -> list[int]:
+        """See Speaker; with `special` also what the tokenizer puts around a text."""
         data = text.encode()
         room = len(data) + 8
         ids = (ctypes.c_int32 * room)()
         count = self._llama.llama_tokenize(
-            self._vocabulary, data, len(data), ids, room, False, True
+            self._vocabulary, data, len(data), ids, room, special, True
         )
         if count < 0:
             raise BackpropError("llama.cpp made more tokens of a text than it has bytes")
@@ -63,14 +71,18 @@ class LlamaSpeaker:
         self._forget()
         return self._read(ids, 0, every=True)
 
-    def answer(self, ids: Sequence[int], count: int) -> list[int]:
-        """See Speaker."""
+    def answer(
+        self, ids: Sequence[int], count: int, choose: Callable[[Logits], int] | None = None
+    ) -> list[int]:
+        """See Speaker. `choose` takes the next token from logits, [vocabulary]; the likeliest if it
+        is None."""
+        choose = choose or (lambda logits: int(logits.argmax()))
         self._forget()
         said: list[int] = []
         new = ids
         while len(said) < count:
             place = len(ids) + len(said) - len(new)
-            token = int(self._read(new, place, every=False)[-1].argmax())
+            token = choose(self._read(new, place, every=False)[-1])
             said.append(token)
             if self._llama.llama_vocab_is_eog(self._vocabulary, token):
                 break
@@ -89,6 +101,15 @@ class LlamaSpeaker:
             if size >= 0:
                 return buffer.raw[:size].decode("utf-8", errors="replace")
             room = -size
+
+    def mark(self, which: str) -> str:
+        """The token that begins (`bos`) or ends (`eos`) a text, as it is written; empty where there
+        is none."""
+        find = self._llama.llama_vocab_bos if which == "bos" else self._llama.llama_vocab_eos
+        token = int(find(self._vocabulary))
+        if token < 0:
+            return ""
+        return str(self._llama.llama_vocab_get_text(self._vocabulary, token).decode())
 
     def metadata(self, key: str) -> str | None:
         """What the file says of `key`, as text; None where it says nothing."""
@@ -123,8 +144,8 @@ class LlamaSpeaker:
 
     def _params(self, threads: int | None) -> Any:
         params = self._llama.llama_context_default_params()
-        params.n_ctx = params.n_batch = self._limit
-        params.n_ubatch = min(self._limit, _TOGETHER)
+        params.n_ctx = params.n_batch = self.context
+        params.n_ubatch = min(self.context, _TOGETHER)
         params.n_seq_max = 1
         params.n_threads = threads or min(_MOST_THREADS, os.cpu_count() or 1)
         params.n_threads_batch = params.n_threads
@@ -138,9 +159,9 @@ class LlamaSpeaker:
     def _read(self, ids: Sequence[int], place: int, *, every: bool) -> Logits:
         """Go on with `ids` at `place`. What is expected after each of them, or after the last:
         [ids or 1, vocabulary]."""
-        if not 0 < len(ids) <= self._limit - place:
+        if not 0 < len(ids) <= self.context - place:
             raise ValueError(
-                f"{place + len(ids)} tokens, where at most {self._limit} are remembered"
+                f"{place + len(ids)} tokens, where at most {self.context} are remembered"
             )
         batch = self._llama.llama_batch_init(len(ids), 0, 1)
         try:

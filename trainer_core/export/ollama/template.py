@@ -12,7 +12,7 @@ from trainer_core.data.conversations import Turn
 from trainer_core.data.problems import RowError
 from trainer_core.export.ollama.go_template import literal, render
 from trainer_core.export.ollama.pieces import NoPiecesError, Pieces, find_pieces
-from trainer_core.tokens.renderer import Renderer
+from trainer_core.tokens.renderer import Renderer, renderer_of
 from trainer_core.tokens.tokenizer import Tokenizer
 
 Messages = list[dict[str, str]]
@@ -39,7 +39,7 @@ def ollama_template(source: str | None, tokenizer: Tokenizer) -> OllamaTemplate:
     if source is None:
         note = "The model has no chat template, so Ollama goes on with a text as it is."
         return OllamaTemplate(_PLAIN, notes=(note,))
-    jinja = Renderer(source, tokenizer)
+    jinja = renderer_of(source, tokenizer)
     bos = tokenizer.bos if _adds_bos(tokenizer) else ""
     try:
         pieces = find_pieces(jinja, bos)

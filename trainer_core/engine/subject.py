@@ -1,6 +1,5 @@
-"""What a Trainer speaks about: the model it would begin with, or what a run has trained."""
+"""What is asked or scored: what was trained, or the model that a training would begin with."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from trainer_core.planning.bases import follow_adapter, known_facts
 from trainer_core.planning.draft import draft
 from trainer_core.planning.resolved_file import read_resolved
 from trainer_core.runs.folder import RunFolder
-from trainer_core.runs.trained import ADAPTER_CONFIG, TrainedPlace, trained_places
+from trainer_core.runs.trained import ADAPTER_CONFIG, TrainedPlace, run_of, trained_places
 
 # In place of the data's name, where none is looked at.
 NO_DATA = "(none)"
@@ -43,10 +42,8 @@ def trained_in(folder: RunFolder, checkpoint: str) -> Subject:
     """What a run has trained: `best` (the last where there was no validation), `last` or `step-N`.
     Raises UserError if it is not there, or another version wrote the run."""
     place = place_in(folder, checkpoint).path
-    resolved = read_resolved(folder.resolved)
-    if resolved is None:
-        raise UserError(f"{folder.path} has no resolved.yaml", hint="Name its adapter's folder.")
-    return Subject(resolved.config, resolved.config, place)
+    config = _resolved(folder)
+    return Subject(config, config, place)
 
 
 def begun_with(loaded: LoadedConfig) -> Subject:
@@ -61,36 +58,21 @@ def begun_with(loaded: LoadedConfig) -> Subject:
     return Subject(loaded.config, found.run.config, Path(adapter) if adapter else None)
 
 
-def place_in(folder: RunFolder, checkpoint: str) -> TrainedPlace:
-    """Where the weights called `checkpoint` are in a run. Raises UserError if it has none."""
-    places = trained_places(folder)
-    if not places:
-        raise UserError(f"{folder.path} has trained nothing yet", hint="Call train() first.")
-    if checkpoint == "best":
-        return places[0]
-    found = next((place for place in places if place.name == checkpoint), None)
-    if found is None:
-        there = ", ".join(place.name for place in places)
-        raise UserError(f"{folder.path} has no {checkpoint}", hint=f"There are: {there}.")
-    return found
-
-
-def settings_to_go_on(folder: RunFolder, checkpoint: str) -> dict[str, Any]:
-    """Settings of a training that goes on from what a run has trained: those of the run, but with
-    its own name, folder and number of runs left out. Raises UserError."""
-    place = place_in(folder, checkpoint).path
-    given = _flat(load_config(folder.config).data)
-    dropped = ("run.", "multi_run.")
-    if not (place / ADAPTER_CONFIG).is_file():
-        kept = {name: value for name, value in given.items() if not name.startswith(dropped)}
-        return kept | {"model.base": str(place)}
-    # What an adapter is made of is its own, whatever the run was asked for.
-    kept = {
-        name: value
-        for name, value in given.items()
-        if not name.startswith((*dropped, "lora.")) or name == "lora.dropout"
-    }
-    return kept | {"lora.adapter": str(place), "lora.init": "default"}
+def subject_in(path: Path, checkpoint: str | None = None, *, base: bool = False) -> Subject:
+    """What lies in a folder: a run (its weights called `checkpoint`, the best if None), weights
+    inside a run, or an adapter or a model alone; its base with `base`. Raises UserError."""
+    run = run_of(path)
+    if run is None:
+        named = settings_of_folder(path) | {"data.train": NO_DATA}
+        found = begun_with(load_config(None, values=named))
+    elif base and not run.resolved.is_file():
+        found = begun_with(load_config(run.config))
+    elif path == run.path and not base:
+        found = trained_in(run, checkpoint or "best")
+    else:
+        config = _resolved(run)
+        found = Subject(config, config, path)
+    return found.base() if base else found
 
 
 def settings_of_folder(folder: Path) -> dict[str, Any]:
@@ -101,21 +83,22 @@ def settings_of_folder(folder: Path) -> dict[str, Any]:
     return settings
 
 
-def copy_weights(source: Path, target: Path) -> Path:
-    """Copy what was trained to a folder that is new or empty. Raises UserError."""
-    try:
-        if target.exists() and any(target.iterdir()):
-            raise UserError(f"{target} is not empty", hint="Name a new folder.")
-        shutil.copytree(source, target, dirs_exist_ok=True)
-    except (OSError, shutil.Error) as error:
-        raise UserError(f"{target} cannot be written: {error}") from None
-    return target
-
-
-def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted name."""
-    found: dict[str, Any] = {}
-    for key, value in data.items():
-        name = f"{prefix}{key}"
-        found |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+def place_in(folder: RunFolder, checkpoint: str) -> TrainedPlace:
+    """Where the weights called `checkpoint` are in a run. Raises UserError if it has none."""
+    places = trained_places(folder)
+    if not places:
+        raise UserError(f"{folder.path} has trained nothing yet", hint="Train first.")
+    if checkpoint == "best":
+        return places[0]
+    found = next((place for place in places if place.name == checkpoint), None)
+    if found is None:
+        there = ", ".join(place.name for place in places)
+        raise UserError(f"{folder.path} has no {checkpoint}", hint=f"There are: {there}.")
     return found
+
+
+def _resolved(folder: RunFolder) -> RunConfig:
+    resolved = read_resolved(folder.resolved)
+    if resolved is None:
+        raise UserError(f"{folder.path} has no resolved.yaml", hint="Name its adapter's folder.")
+    return resolved.config

@@ -1,0 +1,174 @@
+"""`backprop predict` as a person calls it: a real run, real workers, every kind of model asked."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.real_runs import Cli, events, training, wait_for
+
+
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the demo's model that has learnt something, with the home it was made in."""
+    cli = Cli(tmp_path_factory.mktemp("trained"))
+    arguments = training("--steps", "60", "--set", "run.name=tiny")
+    cli.run(*arguments, "--headless", "--output", str(cli.folder / "run"))
+    return cli.folder
+
+
+@pytest.fixture
+def run(trained_once: Path, cli: Cli) -> Path:
+    """A copy of that run in the home of this test."""
+    shutil.copytree(trained_once / "run", cli.folder / "run")
+    shutil.copytree(trained_once / "cache", cli.folder / "cache")
+    return cli.folder / "run"
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    """The answers, in the order of their prompts."""
+    return [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return found
+
+
+def test_rows_of_a_split(cli: Cli, run: Path) -> None:
+    done = cli.run("predict", str(run), "--split", "validation", "-n", "20", "--max-tokens", "24")
+    made, held_out = lines(run / "predictions" / "1"), run / "predictions" / "1"
+    assert [line["row"] for line in made] == [*range(20)]
+    assert len({line["where"] for line in made}) == 20
+    for line in made:
+        assert line["prompt"].endswith((".", "?"))
+        assert line["expected"]
+        assert 0 < line["tokens"] <= 24
+        assert line["seconds"] > 0
+    assert any(line["answer"] == line["expected"] for line in made)
+    found = summary(held_out)
+    assert (found["rows"], found["runtime"], found["split"]) == (20, "transformers", "validation")
+    assert found["tokens"] == sum(line["tokens"] for line in made)
+    assert found["peak_ram"] > 100 << 20
+    memory = [json.loads(line) for line in (held_out / "memory.jsonl").read_text().splitlines()]
+    assert memory[0]["ram_gib"] > 0.1
+    assert (held_out / "memory.png").read_bytes()[:4] == b"\x89PNG"
+    assert "20 answers" in done.stdout
+    assert made[0]["answer"][:40] in done.stdout
+
+
+def test_a_batch_changes_nothing_and_a_seed_repeats_what_was_drawn(cli: Cli, run: Path) -> None:
+    asked = ["predict", str(run), "--split", "validation", "-n", "7", "--max-tokens", "12"]
+    for number, more in enumerate(
+        [
+            ("--batch-size", "1"),
+            ("--batch-size", "7"),
+            ("--temperature", "1.5", "--seed", "1"),
+            ("--temperature", "1.5", "--seed", "1", "--batch-size", "2"),
+            ("--temperature", "1.5", "--seed", "2"),
+        ],
+        1,
+    ):
+        cli.run(*asked, *more, "--output", str(number))
+    answers = [[line["answer"] for line in lines(cli.folder / str(n))] for n in range(1, 6)]
+    assert answers[0] == answers[1]
+    assert answers[2] == answers[3] != answers[4]
+
+
+def test_one_prompt_and_a_file_of_them(cli: Cli, run: Path) -> None:
+    done = cli.run("predict", str(run), "What is the opposite of hot?", "--max-tokens", "24")
+    (line,) = lines(run / "predictions" / "1")
+    assert line["prompt"] == "What is the opposite of hot?"
+    assert line["expected"] is None
+    assert done.stdout.rstrip().endswith(line["answer"])
+    prompts = cli.folder / "prompts.jsonl"
+    talk = [{"role": "user", "content": "Hello."}, {"role": "assistant", "content": "Hello!"}]
+    rows = [
+        {"prompt": "What is the plural of city?", "expected": "Cities."},
+        {"messages": [*talk, {"role": "user", "content": "What does a hunter do?"}]},
+        {"messages": talk},
+    ]
+    prompts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    cli.run("predict", str(run), "--prompts", str(prompts), "--max-tokens", "8")
+    first, second, third = lines(run / "predictions" / "2")
+    assert (first["expected"], second["expected"], third["expected"]) == ("Cities.", None, "Hello!")
+    assert second["prompt"] == rows[1]["messages"]
+    assert third["prompt"] == "Hello."
+    (cli.folder / "prompts.txt").write_text("One.\n\nTwo.\n")
+    cli.run("predict", str(run), "--prompts", "prompts.txt", "--max-tokens", "8")
+    assert [line["prompt"] for line in lines(run / "predictions" / "3")] == ["One.", "Two."]
+
+
+def test_base_adapter_merged_and_gguf(cli: Cli, run: Path) -> None:
+    export = ("export", str(run), "-f", "merged,gguf", "-q", "f32", "--no-check", "--output", "out")
+    cli.run(*export, "--dtype", "float32")
+    asked = ("--split", "validation", "-n", "8", "--max-tokens", "24")
+    models = {
+        "run": str(run),
+        "adapter": str(run / "adapter" / "best"),
+        "merged": str(cli.folder / "out" / "merged"),
+        "gguf": str(cli.folder / "out" / "tiny-F32.gguf"),
+    }
+    prompts = cli.folder / "prompts.jsonl"
+    answers = {}
+    for name, source in models.items():
+        more: tuple[str, ...] = asked
+        if name in {"merged", "gguf"}:  # these lie in no run, and know no data
+            cli.run("predict", source, *asked, "--output", f"of-{name}", status=2)
+            more = ("--prompts", str(prompts), "--max-tokens", "24")
+        cli.run("predict", source, *more, "--output", f"of-{name}")
+        made = lines(cli.folder / f"of-{name}")
+        answers[name] = [line["answer"] for line in made]
+        rows = [{"prompt": line["prompt"], "expected": line["expected"]} for line in made]
+        prompts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert answers["run"] == answers["adapter"] == answers["merged"] == answers["gguf"]
+    assert summary(cli.folder / "of-gguf")["runtime"] == "llama.cpp"
+    cli.run("predict", str(run), *asked, "--base", "--output", "base")
+    assert [line["answer"] for line in lines(cli.folder / "base")] != answers["run"]
+
+
+def test_where_nothing_is_trained_the_base_is_asked_only_if_wanted(cli: Cli) -> None:
+    cli.start(*training("--steps", "5000", "--headless", "--output", "new"))
+    place = cli.folder / "new"
+    wait_for(lambda: (place / "resolved.yaml").exists())
+    cli.run("stop", str(place), "--abort")
+    wait_for(lambda: json.loads((place / "status.json").read_text())["state"] == "stopped")
+    shutil.rmtree(place / "checkpoints", ignore_errors=True)
+    done = cli.run("predict", "new", "Hello?", status=2)
+    assert "has trained nothing yet. --base asks the base model" in done.stderr
+    assert not (place / "predictions").exists()
+    cli.run("predict", "new", "Hello?", "--base", "--max-tokens", "4")
+    assert lines(place / "predictions" / "1")[0]["tokens"] <= 4
+
+
+def test_a_stop_keeps_what_was_answered(cli: Cli, run: Path) -> None:
+    cli.start("predict", str(run), "--split", "train", "--batch-size", "1", "--max-tokens", "200")
+    place = run / "predictions" / "1"
+    wait_for(lambda: any(event["type"] == "predicted" for event in events(place)))
+    cli.run("stop", str(place))
+    wait_for(lambda: json.loads((place / "status.json").read_text())["state"] == "stopped")
+    made = lines(place)
+    assert made
+    assert [line["row"] for line in made] == sorted(line["row"] for line in made)
+    assert "answers are there" in json.loads((place / "status.json").read_text())["message"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--split", "tset"], "no split is called tset. There are train, validation or test"),
+        (["--split", "test"], "has no rows for test. There are: train, validation"),
+        (["--max-tokens", "0"], "max_tokens is 0, and an answer has at least one"),
+        (["--top-p", "2"], "top_p is 2.0, and must be over 0 and at most 1"),
+        (["--prompts", "none.jsonl"], "none.jsonl does not exist"),
+        (["--prompts", "bad.jsonl"], "bad.jsonl:2: the row has no prompt"),
+        (["--checkpoint", "step-7"], "has no step-7. There are:"),
+        ([""], "the prompt is empty"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_asked(cli: Cli, run: Path, more: list[str], said: str) -> None:
+    (cli.folder / "bad.jsonl").write_text('{"prompt": "a"}\n{"a": 1}\n')
+    assert said in cli.run("predict", str(run), *more, status=2).stderr

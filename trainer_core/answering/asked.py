@@ -1,0 +1,97 @@
+"""What a model is asked: prompts of a file, rows of data, each with the answer that is expected."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer_core.config.data_section import DataSource
+from trainer_core.data.conversations import Conversation, Turn
+from trainer_core.data.formats.messages import turns_of
+from trainer_core.data.rows import Row, rows_of
+from trainer_core.data.sources import open_source
+from trainer_core.errors import UserError
+from trainer_core.reading import read_text
+
+# Bytes of a text file with a prompt on each line.
+MOST_PROMPTS = 64 << 20
+_FORMS = 'A row of a prompt file is {"prompt": "…", "expected": "…"} or {"messages": […]}.'
+# What prompts and their answers are called in files that hold pairs of them.
+_PROMPTS = ("prompt", "question", "instruction", "input", "text")
+_ANSWERS = ("expected", "completion", "answer", "response", "output")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One prompt: the turns before the answer, and the answer that is expected, if one is known.
+    `where` says what row of what file it is."""
+
+    turns: tuple[Turn, ...]
+    expected: str | None = None
+    where: str = ""
+    tools: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def prompt(self) -> str | list[dict[str, str]]:
+        """For a person: the text of a lone question, else all turns."""
+        if len(self.turns) == 1 and self.turns[0].role == "user":
+            return self.turns[0].content
+        return [{"role": turn.role, "content": turn.content} for turn in self.turns]
+
+
+def asked_in_words(prompt: str) -> Asked:
+    """A prompt as a person types it. Raises UserError for an empty one."""
+    if not prompt.strip():
+        raise UserError("the prompt is empty")
+    return Asked((Turn("user", prompt),))
+
+
+def asked_of(conversation: Conversation) -> Asked | None:
+    """What comes before the last answer of a row; None for a text, which asks nothing."""
+    answers = [n for n, turn in enumerate(conversation.turns) if turn.role == "assistant"]
+    if not answers or answers[-1] == 0:
+        return None
+    before, answer = conversation.turns[: answers[-1]], conversation.turns[answers[-1]]
+    return Asked(before, answer.content, conversation.where, conversation.tools)
+
+
+def asked_in_file(path: Path) -> list[Asked]:
+    """The prompts of a text file, one on each line, or of the rows of a table or of JSON. Raises
+    UserError."""
+    if path.suffix.lower() in {".txt", ".md"}:
+        lines = read_text(path, MOST_PROMPTS).splitlines()
+        asked = [
+            Asked((Turn("user", line.strip()),), where=f"{path}:{number}")
+            for number, line in enumerate(lines, 1)
+            if line.strip()
+        ]
+    else:
+        asked = list(_rows(path))
+    if not asked:
+        raise UserError(f"{path} holds no prompt", hint=_FORMS)
+    return asked
+
+
+def _rows(path: Path) -> Iterator[Asked]:
+    for row in rows_of(open_source(DataSource(path=str(path)))):
+        if row.problem is not None:
+            raise row.problem.error()
+        yield _asked(row)
+
+
+def _asked(row: Row) -> Asked:
+    talk = row.data.get("messages", row.data.get("prompt"))
+    expected = next((row.data[name] for name in _ANSWERS if name in row.data), None)
+    if expected is not None and not isinstance(expected, str):
+        raise UserError("what is expected is no text", where=row.where, hint=_FORMS)
+    if isinstance(talk, list):
+        turns = tuple(turns_of(row, talk))
+        if turns and turns[-1].role == "assistant":
+            *before, answer = turns
+            turns, expected = tuple(before), expected or answer.content
+    else:
+        text = next((row.data[name] for name in _PROMPTS if name in row.data), None)
+        turns = (Turn("user", text),) if isinstance(text, str) and text.strip() else ()
+    if not turns:
+        raise UserError("the row has no prompt", where=row.where, hint=_FORMS)
+    return Asked(turns, expected, row.where)

@@ -1,0 +1,61 @@
+"""The model that is asked: one that transformers runs, or a GGUF that llama.cpp runs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from trainer_core.config.sampling import Sampling
+from trainer_core.data.conversations import Turn
+from trainer_core.engine.generate import Generated, context_of, generate, ids_of
+from trainer_core.engine.subject import Subject
+from trainer_core.engine.usable import UsableModel, load_usable
+from trainer_core.runs.control import Control
+
+
+class AskedModel(Protocol):
+    """A model that is loaded and answers. `runtime` is who runs it."""
+
+    runtime: str
+
+    @property
+    def context(self) -> int | None:
+        """The most tokens of a prompt and its answer; None where no limit is known."""
+        ...
+
+    def ids(self, turns: Sequence[Turn], tools: Sequence[Mapping[str, Any]]) -> list[int]:
+        """The tokens after which it answers. Raises UserError."""
+        ...
+
+    def answers(
+        self, prompts: Sequence[Sequence[int]], sampling: Sampling, batch: int, control: Control
+    ) -> Iterator[tuple[int, Generated]]:
+        """The answer to each of `prompts` with its place among them, as they are written, at most
+        `batch` at a time. Raises StoppedError."""
+        ...
+
+
+class TransformersModel:
+    """What was trained, or its base, as transformers runs it."""
+
+    runtime = "transformers"
+
+    def __init__(self, subject: Subject) -> None:
+        """Raises UserError for what cannot be loaded."""
+        self._usable: UsableModel = load_usable(subject.loading, subject.weights)
+
+    @property
+    def context(self) -> int | None:
+        """See AskedModel."""
+        return context_of(self._usable.model)
+
+    def ids(self, turns: Sequence[Turn], tools: Sequence[Mapping[str, Any]]) -> list[int]:
+        """See AskedModel."""
+        return ids_of(self._usable.encoder, turns, tools)
+
+    def answers(
+        self, prompts: Sequence[Sequence[int]], sampling: Sampling, batch: int, control: Control
+    ) -> Iterator[tuple[int, Generated]]:
+        """See AskedModel."""
+        usable = self._usable
+        return generate(
+            usable.model, usable.encoder, prompts, sampling, batch_size=batch, control=control
+        )

@@ -1,0 +1,248 @@
+"""A prediction job: prompts and rows answered by what was trained, its base or an export of it."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainer_core.answering.asked import Asked, asked_in_file, asked_in_words, asked_of
+from trainer_core.answering.memory_log import MemoryLog
+from trainer_core.answering.models import AskedModel, TransformersModel
+from trainer_core.config.data_section import SPLITS, DataSection
+from trainer_core.config.predict_section import PredictRequest
+from trainer_core.engine.base_model import fetch, quieten
+from trainer_core.engine.evaluate import all_of, prepared_like
+from trainer_core.engine.subject import Subject, subject_in
+from trainer_core.errors import StoppedError, UserError
+from trainer_core.files import write_atomically
+from trainer_core.runs.control import Control
+from trainer_core.runs.events import Finished, Notice, Predicted, Progress, Stage
+from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.recorder import Recorder
+from trainer_core.runs.trained import run_of
+
+FORMAT = 1
+PROGRESS_SECONDS = 0.3
+
+
+def predict(folder: RunFolder, recorder: Recorder, control: Control) -> Finished:
+    """Do what `request.json` in the job's folder asks.
+
+    Each answer is a line of predictions.jsonl as soon as it is there; in the end they are put into
+    the order of the prompts. Raises UserError for what the user can mend, StoppedError if stopped:
+    what was answered until then stays.
+    """
+    control.holds_work = True  # a stop is seen between two tokens
+    started = time.monotonic()
+    request = PredictRequest.model_validate_json((folder.path / "request.json").read_bytes())
+    job = _Job(folder, recorder, control, request)
+    try:
+        job.run()
+    finally:
+        job.finish()
+    return Finished(
+        outcome="finished",
+        step=0,
+        elapsed=time.monotonic() - started,
+        saved=str(folder.predictions_file),
+        message=job.words,
+        summary=job.summary,
+    )
+
+
+class _Job:
+    """One prediction job, and what was answered so far."""
+
+    def __init__(
+        self, folder: RunFolder, recorder: Recorder, control: Control, request: PredictRequest
+    ) -> None:
+        self._folder = folder
+        self._recorder = recorder
+        self._control = control
+        self._request = request
+        self._memory = MemoryLog(folder.path)
+        self._made: dict[int, Predicted] = {}
+        self._tokens = 0
+        self._seconds = self._said = 0.0
+        self.runtime = ""
+
+    def run(self) -> None:
+        """Everything, in order: what is asked is known before the model is loaded."""
+        request = self._request
+        self._stage("reading", request.source)
+        quieten(offline=False)
+        source = Path(request.source)
+        gguf = source.suffix == ".gguf"
+        run = run_of(source)
+        subject = None
+        if not gguf or run is not None:
+            place = source if not gguf or run is None else run.path
+            subject = subject_in(place, request.checkpoint, base=request.base)
+        asked = self._asked(subject)
+        what = f"{source.name}" if gguf else _name(subject, source, base=request.base)
+        self._stage("loading", what)
+        model = _gguf(source) if gguf else _transformers(subject)
+        self.runtime = model.runtime
+        self._answer(model, asked)
+
+    def finish(self) -> None:
+        """Put what was answered into order, with its summary and the memory it took."""
+        if not self._made:
+            return
+        lines = [_line(self._made[row]) for row in sorted(self._made)]
+        write_atomically(self._folder.predictions_file, b"".join(lines))
+        facts = {"format": FORMAT, **self._request.model_dump(), "runtime": self.runtime}
+        text = json.dumps({**facts, **self.summary}, indent=1, ensure_ascii=False) + "\n"
+        write_atomically(self._folder.path / "summary.json", text.encode())
+        self._memory.draw()
+
+    @property
+    def summary(self) -> dict[str, float | None]:
+        """Numbers of the whole."""
+        rows, tokens, seconds = len(self._made), self._tokens, self._seconds or None
+        return {
+            "rows": rows,
+            "tokens": tokens,
+            "seconds": self._seconds,
+            "rows_per_second": rows / seconds if seconds else None,
+            "tokens_per_second": tokens / seconds if seconds else None,
+            "peak_ram": self._memory.peak_ram,
+            "peak_gpu": self._memory.peak_gpu,
+        }
+
+    @property
+    def words(self) -> str:
+        """The summary for a person."""
+        found = self.summary
+        words = f"{len(self._made):,} answer{'s' if len(self._made) != 1 else ''}"
+        if found["rows_per_second"] and found["tokens_per_second"]:
+            words += f", {found['rows_per_second']:.1f} rows/s, "
+            words += f"{found['tokens_per_second']:,.0f} tokens/s"
+        return words
+
+    def _asked(self, subject: Subject | None) -> list[Asked]:
+        request = self._request
+        if request.prompt is not None:
+            return [asked_in_words(request.prompt)]
+        if request.prompts is not None:
+            return asked_in_file(Path(request.prompts))[: request.count]
+        if subject is None:
+            raise UserError(
+                f"{request.source} lies in no run, so it has no data",
+                hint="Name prompts: --prompts FILE.",
+            )
+        data, split = subject.config.data, request.split
+        if request.data is not None:
+            data, split = all_of(request.data, subject.config), "train"
+        return self._rows(subject, data, split)
+
+    def _rows(self, subject: Subject, data: DataSection, split: str | None) -> list[Asked]:
+        if any(one.encryption for part in SPLITS for one in getattr(data, part) or []):
+            raise UserError(
+                "the data is encrypted, and predictions would hold it in clear",
+                hint="Ask other prompts: --prompts FILE.",
+            )
+        model = subject.config.model
+        if not data.train or data.name == "(none)":
+            raise UserError("no data is known of it", hint="Name some: --data FILE.")
+        base = fetch(model.base, model.revision, code=model.trust_remote_code)
+        self._stage("data", data.name)
+        prepared = prepared_like(
+            subject.config, base, data, progress=lambda _rows, _seconds: self._stop_if_asked()
+        )
+        there = [name for name, rows in prepared.splits.items() if len(rows)]
+        chosen = next((name for name in ("test", "validation") if name in there), "train")
+        chosen = next((name for name in SPLITS if name == split), chosen)
+        if chosen not in there:
+            raise UserError(
+                f"{data.name} has no rows for {chosen}", hint=f"There are: {', '.join(there)}."
+            )
+        talks = prepared.conversations(chosen, self._request.count)
+        asked = [one for talk in talks if (one := asked_of(talk)) is not None]
+        if not asked:
+            raise UserError(
+                f"the rows of {data.name} are texts, which ask nothing",
+                hint="Name prompts: --prompts FILE.",
+            )
+        return asked
+
+    def _answer(self, model: AskedModel, asked: Sequence[Asked]) -> None:
+        ids = [model.ids(one.turns, one.tools) for one in asked]
+        fit = [n for n, one in enumerate(ids) if model.context is None or len(one) < model.context]
+        if len(fit) < len(ids):
+            left_out = len(ids) - len(fit)
+            sentence = (
+                f"{left_out:,} of {len(ids):,} prompts are as long as the model's context "
+                f"({model.context:,} tokens) or longer"
+            )
+            if not fit:
+                raise UserError(sentence, hint="Shorten them: an answer needs room too.")
+            self._recorder.record(Notice(message=f"{sentence}, and are left out"))
+        self._stage("answering", f"{len(fit):,} prompt{'s' if len(fit) != 1 else ''}")
+        began = time.monotonic()
+        answers = model.answers(
+            [ids[n] for n in fit], self._request.sampling, self._request.batch_size, self._control
+        )
+        try:
+            for place, made in answers:
+                row = fit[place]
+                one = asked[row]
+                self._made[row] = event = Predicted(
+                    row=row,
+                    where=one.where,
+                    prompt=one.prompt,
+                    expected=one.expected,
+                    answer=made.text,
+                    tokens=made.tokens,
+                    seconds=made.seconds,
+                )
+                self._recorder.record(event)
+                self._tokens += made.tokens
+                self._seconds = time.monotonic() - began
+                self._tell(len(fit))
+        except StoppedError:
+            raise StoppedError(
+                f"stopped; {len(self._made):,} of {len(fit):,} answers are there"
+            ) from None
+
+    def _tell(self, total: int) -> None:
+        done, last = len(self._made), len(self._made) == total
+        self._memory.add(self._seconds, done, self._tokens, last=last)
+        if self._seconds - self._said < PROGRESS_SECONDS and not last:
+            return
+        self._said = self._seconds
+        rate = done / self._seconds if self._seconds else None
+        stage = self._recorder.stage
+        self._recorder.record(
+            Progress(stage=stage, done=done, total=total, unit="answers", rate=rate)
+        )
+
+    def _stage(self, stage: str, detail: str) -> None:
+        self._stop_if_asked()
+        self._recorder.record(Stage(stage=stage, detail=detail))
+
+    def _stop_if_asked(self) -> None:
+        self._control.beat()
+        if self._control.stopping:
+            raise StoppedError("stopped before anything was answered")
+
+
+def _name(subject: Subject | None, source: Path, *, base: bool) -> str:
+    if base and subject is not None:
+        return f"{subject.config.model.base} (the base)"
+    return source.name
+
+
+def _transformers(subject: Subject | None) -> AskedModel:
+    assert subject is not None  # noqa: S101 - only a GGUF may have none
+    return TransformersModel(subject)
+
+
+def _gguf(path: Path) -> AskedModel:
+    from trainer_core.export.gguf.answerer import GgufModel  # llama.cpp, only where it is needed
+
+    return GgufModel(path)
+
+
+def _line(made: Predicted) -> bytes:
+    return json.dumps(made.facts(), ensure_ascii=False).encode() + b"\n"

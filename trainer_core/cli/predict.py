@@ -1,0 +1,100 @@
+"""`backprop predict`: what was trained, its base or an export, asked many things."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trainer_core.cli.headless import follow
+from trainer_core.cli.options import Json
+from trainer_core.config.data_section import SPLIT_WORDS, SPLITS
+from trainer_core.config.predict_section import BATCH, PredictRequest
+from trainer_core.config.sampling import Sampling
+from trainer_core.errors import UserError
+from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.trained import run_of, trained_places
+from trainer_core.text import one_of
+from trainer_core.worker.launching import launch_predict, source_folder
+
+
+def predict(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A run (id, path, last), the folder of an adapter or a model, or a GGUF file."
+        ),
+    ] = "last",
+    prompt: Annotated[str | None, typer.Argument(help="One prompt.")] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(help="A file of prompts: text, one a line; or rows with prompt or messages."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Rows to answer instead of the run's own data.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Of the run's data: test (if it has one), validation, train.")
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option("--count", "-n", min=1, help="So many rows, spread evenly; all if not given."),
+    ] = None,
+    base: Annotated[bool, typer.Option("--base", help="Ask the base model instead.")] = False,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="best, last, step-N or run-NN; the best if not given.")
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(help="Tokens of an answer, at most.")] = 256,
+    temperature: Annotated[float, typer.Option(help="0: always the likeliest token.")] = 0.0,
+    top_p: Annotated[float, typer.Option(help="Draw from the likeliest with this share.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
+    batch_size: Annotated[int, typer.Option(help="Prompts at a time.")] = BATCH,
+    output: Annotated[
+        Path | None, typer.Option(help="Where to write; the run's predictions/N if not given.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    json: Json = False,
+) -> None:
+    """Answer prompts: backprop predict RUN --split test -n 50, or predict RUN "What is a hen?"."""
+    request = PredictRequest.of(
+        {
+            "source": source,
+            "checkpoint": checkpoint,
+            "base": base,
+            "prompt": prompt,
+            "prompts": str(prompts) if prompts is not None else None,
+            "data": str(data) if data is not None else None,
+            "split": _split(split),
+            "count": count,
+            "sampling": Sampling(max_tokens, temperature, top_p, seed),
+            "batch_size": batch_size,
+        }
+    )
+    if not base and not source.endswith(".gguf") and not _is_trained(source):
+        request = request.model_copy(update={"base": _ask_for_base(source)})
+    folder = launch_predict(request, output, force=force)
+    raise typer.Exit(follow(folder, as_json=json))
+
+
+def _split(word: str | None) -> str | None:
+    if word is None:
+        return None
+    if word.lower() not in SPLIT_WORDS:
+        raise UserError(f"no split is called {word}", hint=f"There are {one_of([*SPLITS])}.")
+    return SPLIT_WORDS[word.lower()]
+
+
+def _is_trained(source: str) -> bool:
+    path = source_folder(source)
+    run = run_of(path)
+    return run is None or run.path != path or bool(trained_places(RunFolder(path)))
+
+
+def _ask_for_base(source: str) -> bool:
+    """Whether the base shall answer where nothing is trained yet. Raises UserError if not."""
+    nothing = UserError(f"{source} has trained nothing yet", hint="--base asks the base model.")
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise nothing
+    if not typer.confirm(f"{source} has trained nothing yet. Ask the base model instead?"):
+        raise nothing
+    return True

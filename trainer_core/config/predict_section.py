@@ -1,0 +1,37 @@
+"""The request of a prediction job: which model is asked, what, and how it answers."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from trainer_core.config.data_section import SplitName
+from trainer_core.config.export_section import Checkpoint
+from trainer_core.config.fields import Section, Text
+from trainer_core.config.request import Request
+from trainer_core.config.sampling import Sampling
+
+# Prompts that are answered at a time.
+BATCH = 32
+
+
+class PredictRequest(Section, Request):
+    """One prediction job. `source` is a run folder, a checkpoint, the folder of an adapter or of a
+    whole model, or a GGUF file.
+
+    Asked are `prompt`; else those of the file `prompts`; else rows of the file `data`; else those
+    of a split of the run's own data: test, if it has one, else validation.
+    """
+
+    source: Text
+    # Of a run: best, last, step-N and so on, as for an export.
+    checkpoint: Checkpoint | None = None
+    # The base model instead of what was trained.
+    base: bool = False
+    prompt: str | None = None
+    prompts: Text | None = None
+    data: Text | None = None
+    split: SplitName | None = None
+    # So many of the rows, spread evenly over them; all if not given.
+    count: Annotated[int, Field(ge=1)] | None = None
+    sampling: Sampling = Sampling()
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = BATCH

@@ -1,0 +1,24 @@
+"""What a job beside training is asked to do, made from names and values."""
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ValidationError
+
+from trainer_core.errors import UserError
+
+
+class Request(BaseModel):
+    """One job; its folder holds it as request.json."""
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> Self:
+        """A request from names and values; None leaves one to its default. Raises UserError naming
+        what is wrong."""
+        given = {name: value for name, value in given.items() if value is not None}
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = str(first["loc"][0]) if first["loc"] else "the request"
+            wrong = first["input"] if isinstance(first["input"], str) else given.get(field)
+            raise UserError(f"{field} {wrong}: {first['msg']}") from None
