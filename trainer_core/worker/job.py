@@ -151,6 +151,11 @@ def _prepare_process() -> None:
     show_stacks_when_asked()
     # NVML's order, so that the GPU shown as 1 is the GPU used as 1.
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    # How often torch's threads look before they sleep where one waits for another. libgomp lets
+    # them look for ever, and beside another program on one of two cores a step takes forty times as
+    # long (benchmarks/busy_core.py); so many make no difference where they are alone.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 
 class _Wishes:
