@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.real_runs import Cli, events, training, wait_for
+from tests.end_to_end.real_runs import DEMO, Cli, events, training, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,10 @@ def test_rows_of_a_split(cli: Cli, run: Path) -> None:
     assert (found["rows"], found["runtime"], found["split"]) == (20, "transformers", "validation")
     assert found["tokens"] == sum(line["tokens"] for line in made)
     assert found["peak_ram"] > 100 << 20
+    right = [line["answer"] == line["expected"] for line in made]
+    assert found["scores"]["exact"]["value"] == sum(right) / 20
+    assert 0 < found["scores"]["exact"]["low"] < found["scores"]["exact"]["high"]
+    assert f"exact           {sum(right) / 20:.3f}  [" in done.stdout
     memory = [json.loads(line) for line in (held_out / "memory.jsonl").read_text().splitlines()]
     assert memory[0]["ram_gib"] > 0.1
     assert (held_out / "memory.png").read_bytes()[:4] == b"\x89PNG"
@@ -101,6 +105,21 @@ def test_one_prompt_and_a_file_of_them(cli: Cli, run: Path) -> None:
     assert [line["prompt"] for line in lines(run / "predictions" / "3")] == ["One.", "Two."]
 
 
+def test_the_answer_alone(cli: Cli, run: Path) -> None:
+    asked, temporary = ["generate", str(run)], cli.folder / "temporary"
+    temporary.mkdir()
+    cli.environment["TMPDIR"] = str(temporary)
+    done = cli.run(*asked, "What is the opposite of hot?", "--max-tokens", "24")
+    cli.run("predict", str(run), "What is the opposite of hot?", "--max-tokens", "24")
+    (line,) = lines(run / "predictions" / "1")
+    assert done.stdout == f"{line['answer']}\n"
+    base = cli.run(*asked, "What is the opposite of hot?", "--base", "--max-tokens", "24").stdout
+    assert base != done.stdout
+    failed = cli.run(*asked, "Hello?", "--checkpoint", "step-7", status=2)
+    assert (failed.stdout, "has no step-7" in failed.stderr) == ("", True)
+    assert not [*temporary.glob("backprop-*/*")]
+
+
 def test_base_adapter_merged_and_gguf(cli: Cli, run: Path) -> None:
     export = ("export", str(run), "-f", "merged,gguf", "-q", "f32", "--no-check", "--output", "out")
     cli.run(*export, "--dtype", "float32")
@@ -127,6 +146,36 @@ def test_base_adapter_merged_and_gguf(cli: Cli, run: Path) -> None:
     assert summary(cli.folder / "of-gguf")["runtime"] == "llama.cpp"
     cli.run("predict", str(run), *asked, "--base", "--output", "base")
     assert [line["answer"] for line in lines(cli.folder / "base")] != answers["run"]
+
+
+def test_scores_beside_the_base_and_beside_another_run(cli: Cli, run: Path) -> None:
+    asked = ["eval", str(run), "--split", "validation", "-n", "40", "--max-tokens", "24"]
+    done = cli.run(*asked, "--metric", "exact", "--metric", "chrf", "--gate", "exact")
+    place = run / "predictions"
+    ours, base = lines(place / "1"), lines(place / "2")
+    assert [line["prompt"] for line in ours] == [line["prompt"] for line in base]
+    assert [line["answer"] for line in ours] != [line["answer"] for line in base]
+    found = json.loads((place / "1" / "eval.json").read_text())
+    assert [*found["scores"]] == ["exact", "chrf"]
+    right = sum(line["answer"] == line["expected"] for line in ours) / 40
+    score = found["scores"]["exact"]
+    assert (score["value"]["value"], score["other"]["value"]) == (right, 0)
+    assert 0 < score["difference"]["low"] < right < score["difference"]["high"]
+    assert found["gates"] == [{"score": "exact", "least": None, "passed": True, "message": ""}]
+    assert f"exact  {right:.3f}  [" in done.stdout
+
+    worse = ["--vs", str(run), "--max-tokens", "24", "--gate", "token_f1", "--metric", "exact"]
+    prompts = str(place / "1" / "predictions.jsonl")
+    bad = cli.run("eval", str(DEMO / "base"), "--prompts", prompts, *worse, status=1)
+    assert "backprop: token_f1 is worse by 0." in bad.stderr
+
+    few = cli.run(*asked[:4], "-n", "3", "--vs", "none", "--gate", "chrf>=0.5", "--json")
+    last = json.loads(few.stdout.splitlines()[-1])
+    assert (last["type"], last["rows"], last["other"]) == ("compared", 3, None)
+    assert "warning: 3 rows are too few" in few.stderr
+    cli.run(*asked, "--gate", "exact>=0.99", "--vs", "none", status=1)
+    nothing = cli.run("eval", str(run), "--prompts", "bare.txt", status=2)
+    assert "bare.txt does not exist" in nothing.stderr
 
 
 def test_where_nothing_is_trained_the_base_is_asked_only_if_wanted(cli: Cli) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from trainer_core.runs.multi_run_events import Spread
-from trainer_core.scoring import forgetting
+from trainer_core.scoring import bootstrap
 from trainer_core.scoring.forgetting import perplexity_ratio, summarise
 from trainer_core.scoring.slices import SliceScores
 
@@ -123,7 +123,7 @@ def test_a_resample_is_of_the_same_rows_for_every_run() -> None:
 def test_very_many_rows_are_drawn_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = matrix(LOSSES, rows=50, spread=0.5)
     whole = summarise(runs, "loss")
-    monkeypatch.setattr(forgetting, "MOST_DRAWN", 170)
+    monkeypatch.setattr(bootstrap, "MOST_DRAWN", 170)
     found = summarise(runs, "loss")
     assert found.average.value == whole.average.value
     assert found.average.low == pytest.approx(whole.average.low)

@@ -16,10 +16,11 @@ from trainer_core.engine.subject import Subject, subject_in
 from trainer_core.errors import StoppedError, UserError
 from trainer_core.files import write_atomically
 from trainer_core.runs.control import Control
-from trainer_core.runs.events import Finished, Notice, Predicted, Progress, Stage
+from trainer_core.runs.events import Finished, Notice, Predicted, Progress, Scored, Stage
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.recorder import Recorder
 from trainer_core.runs.trained import run_of
+from trainer_core.scoring.answers import score_answers
 
 FORMAT = 1
 PROGRESS_SECONDS = 0.3
@@ -62,6 +63,7 @@ class _Job:
         self._request = request
         self._memory = MemoryLog(folder.path)
         self._made: dict[int, Predicted] = {}
+        self._scored: Scored | None = None
         self._tokens = 0
         self._seconds = self._said = 0.0
         self.runtime = ""
@@ -84,6 +86,7 @@ class _Job:
         model = _gguf(source) if gguf else _transformers(subject)
         self.runtime = model.runtime
         self._answer(model, asked)
+        self._score()
 
     def finish(self) -> None:
         """Put what was answered into order, with its summary and the memory it took."""
@@ -92,6 +95,8 @@ class _Job:
         lines = [_line(self._made[row]) for row in sorted(self._made)]
         write_atomically(self._folder.predictions_file, b"".join(lines))
         facts = {"format": FORMAT, **self._request.model_dump(), "runtime": self.runtime}
+        if self._scored is not None:
+            facts |= self._scored.model_dump(include={"scores"})
         text = json.dumps({**facts, **self.summary}, indent=1, ensure_ascii=False) + "\n"
         write_atomically(self._folder.path / "summary.json", text.encode())
         self._memory.draw()
@@ -204,6 +209,17 @@ class _Job:
             raise StoppedError(
                 f"stopped; {len(self._made):,} of {len(fit):,} answers are there"
             ) from None
+
+    def _score(self) -> None:
+        """Compare with what was expected, of the rows where that is known."""
+        known = [made for made in self._made.values() if made.expected is not None]
+        if not known:
+            return
+        self._stage("scoring", f"{len(known):,} answers")
+        answers = [made.answer for made in known]
+        scores = score_answers(answers, [made.expected or "" for made in known])
+        self._scored = Scored(rows=len(known), scores=scores)
+        self._recorder.record(self._scored)
 
     def _tell(self, total: int) -> None:
         done, last = len(self._made), len(self._made) == total

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from trainer_core.cli.export_report import export_lines
 from trainer_core.cli.multi_run_report import (
@@ -32,6 +32,7 @@ from trainer_core.runs.events import (
     Log,
     Metrics,
     Notice,
+    Predicted,
     Progress,
     Samples,
     Stage,
@@ -54,15 +55,37 @@ def say(text: str) -> None:
     print(f"backprop: {clean(text)}", file=sys.stderr, flush=True)
 
 
-def follow(folder: RunFolder, *, as_json: bool = False, after: int = 0) -> int:
-    """Show the run until it ends; returns its exit status.
+class Printer(Protocol):
+    """Something that shows a job as it goes on."""
+
+    def show(self, event: Event, view: RunView) -> None:
+        """Show an event."""
+        ...
+
+    def tick(self, view: RunView) -> None:
+        """Nothing happened for a while."""
+        ...
+
+    def end(self, view: RunView) -> None:
+        """The job is over."""
+        ...
+
+
+def follow(
+    folder: RunFolder,
+    *,
+    as_json: bool = False,
+    after: int = 0,
+    printer: Printer | None = None,
+) -> int:
+    """Show the run until it ends, with `printer` if one is given; returns its exit status.
 
     Events up to number `after` are taken in but not shown. Ctrl+C or SIGTERM once: stop and save;
     twice: abort. A closed terminal (SIGHUP), or an output that takes no more, only ends this: the
     run goes on.
     """
     client, view = RunClient(folder, "headless"), RunView()
-    printer = JsonLines() if as_json else TextLines(folder)
+    printer = printer or (JsonLines() if as_json else TextLines(folder))
     try:
         with _signals_stop(client):
             for event in client.events(timeout=0.5):
@@ -164,6 +187,23 @@ class JsonLines:
         """The run is over."""
 
 
+class AnswersAlone:
+    """What a model answers, and nothing besides; warnings on stderr."""
+
+    def show(self, event: Event, view: RunView) -> None:
+        """Print an answer."""
+        if isinstance(event, Predicted):
+            print(clean(event.answer), flush=True)
+        elif isinstance(event, Notice):
+            say(one_line(event.message))
+
+    def tick(self, view: RunView) -> None:
+        """Nothing happened for a while."""
+
+    def end(self, view: RunView) -> None:
+        """The job is over."""
+
+
 class TextLines:
     """Stages, losses and the end, for a person or a CI log."""
 
@@ -238,6 +278,8 @@ class TextLines:
             self._print(f"  saved           {ended.saved}")
         for command in ended.commands:
             self._print(f"  next            {clean(command)}")
+        for line in score_lines(view):
+            self._print(line)
         for line in predicted_lines(view):
             self._print(line)
         for line in sample_lines(view.samples.get("before"), view.samples.get("after")):
@@ -292,6 +334,16 @@ def step_line(view: RunView) -> str:
     if view.seconds_left is not None:
         parts.append(f"{duration(view.seconds_left)} left")
     return "  ".join(parts)
+
+
+def score_lines(view: RunView) -> list[str]:
+    """How good the answers are, each score with its 95 % interval."""
+    if view.scored is None:
+        return []
+    return [
+        f"  {name:<15} {found.value:.3f}  [{found.low:.3f}, {found.high:.3f}]"
+        for name, found in view.scored.scores.items()
+    ]
 
 
 def predicted_lines(view: RunView) -> list[str]:

@@ -64,19 +64,18 @@ def predict(
             "prompt": prompt,
             "prompts": str(prompts) if prompts is not None else None,
             "data": str(data) if data is not None else None,
-            "split": _split(split),
+            "split": split_of(split),
             "count": count,
             "sampling": Sampling(max_tokens, temperature, top_p, seed),
             "batch_size": batch_size,
         }
     )
-    if not base and not source.endswith(".gguf") and not _is_trained(source):
-        request = request.model_copy(update={"base": _ask_for_base(source)})
-    folder = launch_predict(request, output, force=force)
+    folder = launch_predict(with_base_if_wanted(request), output, force=force)
     raise typer.Exit(follow(folder, as_json=json))
 
 
-def _split(word: str | None) -> str | None:
+def split_of(word: str | None) -> str | None:
+    """The split that a person calls so. Raises UserError."""
     if word is None:
         return None
     if word.lower() not in SPLIT_WORDS:
@@ -84,17 +83,21 @@ def _split(word: str | None) -> str | None:
     return SPLIT_WORDS[word.lower()]
 
 
-def _is_trained(source: str) -> bool:
-    path = source_folder(source)
-    run = run_of(path)
-    return run is None or run.path != path or bool(trained_places(RunFolder(path)))
-
-
-def _ask_for_base(source: str) -> bool:
-    """Whether the base shall answer where nothing is trained yet. Raises UserError if not."""
+def with_base_if_wanted(request: PredictRequest) -> PredictRequest:
+    """The request; where nothing is trained yet, one that asks the base if the person wants that.
+    Raises UserError if not."""
+    source = request.source
+    if request.base or source.endswith(".gguf") or _is_trained(source):
+        return request
     nothing = UserError(f"{source} has trained nothing yet", hint="--base asks the base model.")
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise nothing
     if not typer.confirm(f"{source} has trained nothing yet. Ask the base model instead?"):
         raise nothing
-    return True
+    return request.model_copy(update={"base": True})
+
+
+def _is_trained(source: str) -> bool:
+    path = source_folder(source)
+    run = run_of(path)
+    return run is None or run.path != path or bool(trained_places(RunFolder(path)))

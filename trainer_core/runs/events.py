@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from trainer_core.errors import Cause
 from trainer_core.hardware.sample import MachineSample
 from trainer_core.runs.event import BaseEvent
-from trainer_core.runs.multi_run_events import Forgetting, Merged, RunStart, Undone
+from trainer_core.runs.multi_run_events import Forgetting, Merged, RunStart, Spread, Undone
 
 Values = dict[str, float | None]
 
@@ -202,6 +202,15 @@ class Predicted(BaseEvent):
         return self.model_dump(exclude={"n", "type", "time"})
 
 
+class Scored(BaseEvent):
+    """How good the answers of a prediction job are beside those that were expected: scores of 0 to
+    1 by name (scoring/answers.py), each with its 95 % interval over the `rows`."""
+
+    type: Literal["scored"] = "scored"
+    rows: int
+    scores: dict[str, Spread]
+
+
 class Finished(BaseEvent):
     """The job ended as asked: all its work done, or stopped by the user. `commands` are what an
     export can be used with next."""
@@ -265,6 +274,7 @@ Event = Annotated[
     | Notice
     | Exported
     | Predicted
+    | Scored
     | Finished
     | Failed
     | Reply

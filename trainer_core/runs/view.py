@@ -18,6 +18,7 @@ from trainer_core.runs.events import (
     Predicted,
     Progress,
     Samples,
+    Scored,
     Stage,
     State,
 )
@@ -51,6 +52,7 @@ class RunView:
     hardware: Hardware | None = None
     checkpoint: Checkpoint | None = None
     samples: dict[str, Samples] = field(default_factory=dict)
+    scored: Scored | None = None
     predicted: deque[Predicted] = field(default_factory=lambda: deque(maxlen=MAX_PREDICTED))
     # Of a multi-run: its runs by (arm, number), what became of each, and the merges undone.
     run: RunStart | None = None
@@ -88,6 +90,8 @@ class RunView:
             self.samples[event.when] = event
         elif isinstance(event, Predicted):
             self.predicted.append(event)
+        elif isinstance(event, Scored):
+            self.scored = event
         elif isinstance(event, RunStart):
             self.run = self.runs[event.arm, event.run] = event
         elif isinstance(event, Merged):

@@ -8,18 +8,16 @@ given as the loss itself.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from trainer_core.runs.multi_run_events import Spread, Summary
+from trainer_core.scoring.bootstrap import draws, spread
 from trainer_core.scoring.slices import Counts, Floats, SliceScores
 
 Measure = Literal["loss", "accuracy"]
-INTERVAL = (2.5, 97.5)
-# Numbers drawn at once: 128 megabytes of them.
-MOST_DRAWN = 1 << 24
 
 
 def summarise(
@@ -42,7 +40,7 @@ def summarise(
     scores = {
         j: _scores([row[j] for row in rows], measure, resamples, seed + j) for j in told
     }  # of each slice [runs, 1 + resamples]
-    average = _spread(np.mean([found[-1] for found in scores.values()], axis=0))
+    average = spread(np.mean([found[-1] for found in scores.values()], axis=0))
     sign = -1.0 if measure == "loss" else 1.0
     known = {j: sign * found for j, found in scores.items() if j < count - 1}
     if not known:
@@ -51,8 +49,8 @@ def summarise(
     forgotten = [found[j:-1].max(axis=0) - found[-1] for j, found in known.items()]
     return Summary(
         average=average,
-        backward=_spread(np.mean(gained, axis=0)),
-        forgetting=_spread(np.mean(forgotten, axis=0)),
+        backward=spread(np.mean(gained, axis=0)),
+        forgetting=spread(np.mean(forgotten, axis=0)),
     )
 
 
@@ -76,31 +74,11 @@ def _scores(runs: list[SliceScores], measure: Measure, resamples: int, seed: int
     [runs, 1 + resamples]."""
     tokens = runs[0].tokens
     values = [run.losses if measure == "loss" else run.correct for run in runs]
-    found = [_means(draws, values, tokens) for draws in _draws(len(tokens), resamples, seed)]
+    found = [_means(drawn, values, tokens) for drawn in draws(len(tokens), resamples, seed)]
     return np.concatenate(found, axis=1)
-
-
-def _draws(rows: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """How often each row counts, [resamples, rows]: once, then as drawn; some resamples at a time,
-    for a slice may have very many rows."""
-    yield np.ones((1, rows))
-    generator, at_once = np.random.default_rng(seed), max(1, MOST_DRAWN // rows)
-    for done in range(0, resamples, at_once):
-        count = min(at_once, resamples - done)
-        yield generator.multinomial(rows, np.full(rows, 1 / rows), count).astype(np.float64)
 
 
 def _means(draws: Floats, values: list[Any], tokens: Counts) -> Floats:
     """Of each run, per trained token of the rows drawn; NaN where those have none."""
     with np.errstate(invalid="ignore"):
         return np.stack([draws @ value / (draws @ tokens) for value in values])
-
-
-def _spread(values: Floats) -> Spread:
-    """The first value, and the interval of the others; one that is no number is left out."""
-    finite = values[1:][np.isfinite(values[1:])]
-    value = float(values[0])
-    if not len(finite):
-        return Spread(value=value, low=value, high=value)
-    low, high = np.percentile(finite, INTERVAL)
-    return Spread(value=value, low=float(low), high=float(high))

@@ -143,12 +143,15 @@ def launch_predict(
     """
     file = Path(request.source).expanduser().absolute()
     source = file if file.suffix == ".gguf" and file.is_file() else source_folder(request.source)
-    paths = {
-        name: str(Path(path).expanduser().absolute())
-        for name, path in (("prompts", request.prompts), ("data", request.data))
-        if path is not None and Path(path).expanduser().exists()
-    }
-    request = request.model_copy(update={"source": str(source), **paths})
+    found = {"source": str(source)}
+    if request.prompts is not None:
+        prompts = Path(request.prompts).expanduser().absolute()
+        if not prompts.exists():
+            raise UserError(f"{request.prompts} does not exist", hint="Check the path.")
+        found["prompts"] = str(prompts)
+    if request.data is not None and Path(request.data).expanduser().exists():
+        found["data"] = str(Path(request.data).expanduser().absolute())  # else one on the hub
+    request = request.model_copy(update=found)
     return _launch("predict", source, request, output, None, force=force)
 
 

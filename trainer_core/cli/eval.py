@@ -1,0 +1,130 @@
+"""`backprop eval`: how good the answers are, beside the base model's or another run's."""
+
+import json as json_lines
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from trainer_core.cli.eval_report import answered_pairs, as_json, table
+from trainer_core.cli.headless import follow, say
+from trainer_core.cli.options import Json
+from trainer_core.cli.predict import split_of, with_base_if_wanted
+from trainer_core.config.predict_section import BATCH, PredictRequest
+from trainer_core.config.sampling import Sampling
+from trainer_core.errors import EXIT_FAILED, EXIT_FINISHED
+from trainer_core.files import write_atomically
+from trainer_core.runs.folder import RunFolder
+from trainer_core.scoring.answers import Score, fitting
+from trainer_core.scoring.compare import compare, gate_of, scores_by_name
+from trainer_core.worker.launching import launch_predict
+
+# In place of another model.
+BASE, NOBODY = "base", "none"
+
+
+def eval(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A run (id, path, last), the folder of an adapter or a model, or a GGUF file."
+        ),
+    ] = "last",
+    vs: Annotated[
+        str, typer.Option(help="Beside what: base (its base model), another of these, or none.")
+    ] = BASE,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="A score, repeatable; all that fit what is expected if none."),
+    ] = None,
+    regex: Annotated[
+        str | None, typer.Option(help="Also whether this pattern is found in the answer.")
+    ] = None,
+    function: Annotated[
+        str | None,
+        typer.Option(help="Also your own: FILE.py:NAME, of an answer and what was expected."),
+    ] = None,
+    gate: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Exit status 1 if this score is worse than the other's, or, as exact>=0.8, lower."
+        ),
+    ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="A file of prompts with the answers that are expected.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Rows to answer instead of the run's own data.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Of the run's data: test (if it has one), validation, train.")
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option("--count", "-n", min=1, help="So many rows, spread evenly; all if not given."),
+    ] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="best, last, step-N or run-NN; the best if not given.")
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(help="Tokens of an answer, at most.")] = 256,
+    temperature: Annotated[float, typer.Option(help="0: always the likeliest token.")] = 0.0,
+    top_p: Annotated[float, typer.Option(help="Draw from the likeliest with this share.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
+    batch_size: Annotated[int, typer.Option(help="Prompts at a time.")] = BATCH,
+    json: Json = False,
+) -> None:
+    """Score answers: backprop eval RUN --vs base --gate exact."""
+    gates = [gate_of(text) for text in gate or []]
+
+    def scores(expected: Sequence[str]) -> dict[str, Score]:
+        found = scores_by_name(metric or fitting(expected), regex, function)
+        others = [one.score for one in gates if one.score not in found]
+        return found | scores_by_name(others)
+
+    scores([""])  # what is no score is said before anything starts
+    how = {
+        "sampling": Sampling(max_tokens, temperature, top_p, seed),
+        "batch_size": batch_size,
+    }
+    asked = {
+        "source": source,
+        "checkpoint": checkpoint,
+        "prompts": str(prompts) if prompts is not None else None,
+        "data": str(data) if data is not None else None,
+        "split": split_of(split),
+        "count": count,
+    }
+    ours, theirs = _answered(how | asked, as_json=json), None
+    if vs != NOBODY:
+        # The same prompts, wherever they were from: those that were answered.
+        beside = {"source": source if vs == BASE else vs, "base": vs == BASE or None}
+        theirs = _answered(how | beside | {"prompts": str(ours.predictions_file)}, as_json=json)
+    pairs = answered_pairs(ours, theirs)
+    found = compare(
+        scores([pair.expected for pair in pairs]),
+        [pair.expected for pair in pairs],
+        [pair.answer for pair in pairs],
+        [pair.other for pair in pairs] if theirs is not None else None,
+    )
+    judged = {one: one.judge(found[one.score], len(pairs)) for one in gates}
+    facts = as_json(found, pairs, theirs, judged)
+    write_atomically(ours.path / "eval.json", json_lines.dumps(facts, indent=1).encode() + b"\n")
+    if json:
+        sys.stdout.write(json_lines.dumps({"type": "compared", **facts}) + "\n")
+    else:
+        print("\n".join(table(found, len(pairs), vs)))
+    for passed, sentence in judged.values():
+        if sentence:
+            say(f"warning: {sentence}" if passed else sentence)
+    raise typer.Exit(EXIT_FINISHED if all(passed for passed, _ in judged.values()) else EXIT_FAILED)
+
+
+def _answered(given: dict[str, Any], *, as_json: bool) -> RunFolder:
+    """The folder of a prediction job that has finished; where it did not, its status is ours."""
+    folder = launch_predict(with_base_if_wanted(PredictRequest.of(given)))
+    status = follow(folder, as_json=as_json)
+    if status != EXIT_FINISHED:
+        raise typer.Exit(status)
+    return folder

@@ -1,0 +1,61 @@
+"""`backprop generate`: one answer of what was trained, and nothing besides."""
+
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trainer_core.cli.headless import AnswersAlone, follow
+from trainer_core.cli.predict import with_base_if_wanted
+from trainer_core.config.predict_section import PredictRequest
+from trainer_core.config.sampling import Sampling
+from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.status import is_alive
+from trainer_core.worker.launching import launch_predict
+
+
+def generate(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A run (id, path, last), the folder of an adapter or a model, or a GGUF file."
+        ),
+    ],
+    prompt: Annotated[str, typer.Argument(help="The prompt; - reads it from stdin.")],
+    base: Annotated[bool, typer.Option("--base", help="Ask the base model instead.")] = False,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="best, last, step-N or run-NN; the best if not given.")
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(help="Tokens of the answer, at most.")] = 256,
+    temperature: Annotated[float, typer.Option(help="0: always the likeliest token.")] = 0.0,
+    top_p: Annotated[float, typer.Option(help="Draw from the likeliest with this share.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
+) -> None:
+    """Print one answer: backprop generate RUN "What is a hen?"."""
+    request = PredictRequest.of(
+        {
+            "source": source,
+            "prompt": sys.stdin.read() if prompt == "-" else prompt,
+            "base": base,
+            "checkpoint": checkpoint,
+            "sampling": Sampling(max_tokens, temperature, top_p, seed),
+        }
+    )
+    folder = Path(tempfile.mkdtemp(prefix="backprop-"))
+    try:
+        job = launch_predict(with_base_if_wanted(request), folder)
+        raise typer.Exit(follow(job, printer=AnswersAlone()))
+    finally:
+        _remove(RunFolder(folder))
+
+
+def _remove(job: RunFolder) -> None:
+    """The folder, once its worker has written its last word there."""
+    deadline = time.monotonic() + 5
+    while is_alive(job) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    shutil.rmtree(job.path, ignore_errors=True)
