@@ -34,8 +34,8 @@ WRITTEN = 1 << 20
 def main() -> None:
     """Answer requests until there are no more. The first line is the template and the bounds; each
     request is a line that says how many follow and of how many bytes, and then those."""
-    requests, replies = sys.stdin.buffer, _own_stdout()
-    given = json.loads(requests.readline())
+    lines, replies = sys.stdin.buffer, _own_stdout()
+    given = json.loads(lines.readline())
     bounds = _Bounds(given.pop("seconds"), given.pop("memory"))
     bounds.allow(0)
     made: list[ChatTemplate] = []
@@ -46,10 +46,10 @@ def main() -> None:
 
     replies.write(_answer(bounds, compiled))
     replies.flush()
-    while head := requests.readline():
+    while head := lines.readline():
         count, size = json.loads(head)
         bounds.allow(size)
-        for line in [requests.readline() for _ in range(count)]:
+        for line in [lines.readline() for _ in range(count)]:
             replies.write(_answer(bounds, partial(_rendered, made[0], line)))
             replies.flush()
 
