@@ -174,6 +174,8 @@ def test_scores_beside_the_base_and_beside_another_run(cli: Cli, run: Path) -> N
     assert (last["type"], last["rows"], last["other"]) == ("compared", 3, None)
     assert "warning: 3 rows are too few" in few.stderr
     cli.run(*asked, "--gate", "exact>=0.99", "--vs", "none", status=1)
+    alone = cli.run("eval", str(DEMO / "base"), "--prompts", prompts, status=2)
+    assert "is a model of its own, and its base is not known" in alone.stderr
     nothing = cli.run("eval", str(run), "--prompts", "bare.txt", status=2)
     assert "bare.txt does not exist" in nothing.stderr
 

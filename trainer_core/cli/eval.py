@@ -8,6 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
+from trainer_core.cli.asking_options import (
+    Batch,
+    Checkpoint,
+    Count,
+    Data,
+    MaxTokens,
+    Seed,
+    Source,
+    Split,
+    Temperature,
+    TopP,
+)
 from trainer_core.cli.eval_report import answered_pairs, as_json, table
 from trainer_core.cli.headless import follow, say
 from trainer_core.cli.options import Json
@@ -19,19 +31,14 @@ from trainer_core.files import write_atomically
 from trainer_core.runs.folder import RunFolder
 from trainer_core.scoring.answers import Score, fitting
 from trainer_core.scoring.compare import compare, gate_of, scores_by_name
-from trainer_core.worker.launching import launch_predict
+from trainer_core.worker.launching import asked_source, launch_predict
 
 # In place of another model.
 BASE, NOBODY = "base", "none"
 
 
 def eval(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="A run (id, path, last), the folder of an adapter or a model, or a GGUF file."
-        ),
-    ] = "last",
+    source: Source = "last",
     vs: Annotated[
         str, typer.Option(help="Beside what: base (its base model), another of these, or none.")
     ] = BASE,
@@ -55,24 +62,15 @@ def eval(
     prompts: Annotated[
         Path | None, typer.Option(help="A file of prompts with the answers that are expected.")
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Rows to answer instead of the run's own data.")
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="Of the run's data: test (if it has one), validation, train.")
-    ] = None,
-    count: Annotated[
-        int | None,
-        typer.Option("--count", "-n", min=1, help="So many rows, spread evenly; all if not given."),
-    ] = None,
-    checkpoint: Annotated[
-        str | None, typer.Option(help="best, last, step-N or run-NN; the best if not given.")
-    ] = None,
-    max_tokens: Annotated[int, typer.Option(help="Tokens of an answer, at most.")] = 256,
-    temperature: Annotated[float, typer.Option(help="0: always the likeliest token.")] = 0.0,
-    top_p: Annotated[float, typer.Option(help="Draw from the likeliest with this share.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
-    batch_size: Annotated[int, typer.Option(help="Prompts at a time.")] = BATCH,
+    data: Data = None,
+    split: Split = None,
+    count: Count = None,
+    checkpoint: Checkpoint = None,
+    max_tokens: MaxTokens = 256,
+    temperature: Temperature = 0.0,
+    top_p: TopP = 1.0,
+    seed: Seed = 0,
+    batch_size: Batch = BATCH,
     json: Json = False,
 ) -> None:
     """Score answers: backprop eval RUN --vs base --gate exact."""
@@ -83,7 +81,9 @@ def eval(
         others = [one.score for one in gates if one.score not in found]
         return found | scores_by_name(others)
 
-    scores([""])  # what is no score is said before anything starts
+    scores([""])  # what is no score, and that there is no base, is said before anything starts
+    if vs == BASE:
+        asked_source(source, base=True)
     how = {
         "sampling": Sampling(max_tokens, temperature, top_p, seed),
         "batch_size": batch_size,

@@ -9,6 +9,15 @@ from typing import Annotated
 
 import typer
 
+from trainer_core.cli.asking_options import (
+    Base,
+    Checkpoint,
+    MaxTokens,
+    Seed,
+    Source,
+    Temperature,
+    TopP,
+)
 from trainer_core.cli.headless import AnswersAlone, follow
 from trainer_core.cli.predict import with_base_if_wanted
 from trainer_core.config.predict_section import PredictRequest
@@ -19,21 +28,14 @@ from trainer_core.worker.launching import launch_predict
 
 
 def generate(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="A run (id, path, last), the folder of an adapter or a model, or a GGUF file."
-        ),
-    ],
+    source: Source,
     prompt: Annotated[str, typer.Argument(help="The prompt; - reads it from stdin.")],
-    base: Annotated[bool, typer.Option("--base", help="Ask the base model instead.")] = False,
-    checkpoint: Annotated[
-        str | None, typer.Option(help="best, last, step-N or run-NN; the best if not given.")
-    ] = None,
-    max_tokens: Annotated[int, typer.Option(help="Tokens of the answer, at most.")] = 256,
-    temperature: Annotated[float, typer.Option(help="0: always the likeliest token.")] = 0.0,
-    top_p: Annotated[float, typer.Option(help="Draw from the likeliest with this share.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
+    base: Base = False,
+    checkpoint: Checkpoint = None,
+    max_tokens: MaxTokens = 256,
+    temperature: Temperature = 0.0,
+    top_p: TopP = 1.0,
+    seed: Seed = 0,
 ) -> None:
     """Print one answer: backprop generate RUN "What is a hen?"."""
     request = PredictRequest.of(

@@ -6,6 +6,19 @@ from typing import Annotated
 
 import typer
 
+from trainer_core.cli.asking_options import (
+    Base,
+    Batch,
+    Checkpoint,
+    Count,
+    Data,
+    MaxTokens,
+    Seed,
+    Source,
+    Split,
+    Temperature,
+    TopP,
+)
 from trainer_core.cli.headless import follow
 from trainer_core.cli.options import Json
 from trainer_core.config.data_section import SPLIT_WORDS, SPLITS
@@ -19,36 +32,22 @@ from trainer_core.worker.launching import launch_predict, source_folder
 
 
 def predict(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="A run (id, path, last), the folder of an adapter or a model, or a GGUF file."
-        ),
-    ] = "last",
+    source: Source = "last",
     prompt: Annotated[str | None, typer.Argument(help="One prompt.")] = None,
     prompts: Annotated[
         Path | None,
         typer.Option(help="A file of prompts: text, one a line; or rows with prompt or messages."),
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Rows to answer instead of the run's own data.")
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="Of the run's data: test (if it has one), validation, train.")
-    ] = None,
-    count: Annotated[
-        int | None,
-        typer.Option("--count", "-n", min=1, help="So many rows, spread evenly; all if not given."),
-    ] = None,
-    base: Annotated[bool, typer.Option("--base", help="Ask the base model instead.")] = False,
-    checkpoint: Annotated[
-        str | None, typer.Option(help="best, last, step-N or run-NN; the best if not given.")
-    ] = None,
-    max_tokens: Annotated[int, typer.Option(help="Tokens of an answer, at most.")] = 256,
-    temperature: Annotated[float, typer.Option(help="0: always the likeliest token.")] = 0.0,
-    top_p: Annotated[float, typer.Option(help="Draw from the likeliest with this share.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
-    batch_size: Annotated[int, typer.Option(help="Prompts at a time.")] = BATCH,
+    data: Data = None,
+    split: Split = None,
+    count: Count = None,
+    base: Base = False,
+    checkpoint: Checkpoint = None,
+    max_tokens: MaxTokens = 256,
+    temperature: Temperature = 0.0,
+    top_p: TopP = 1.0,
+    seed: Seed = 0,
+    batch_size: Batch = BATCH,
     output: Annotated[
         Path | None, typer.Option(help="Where to write; the run's predictions/N if not given.")
     ] = None,

@@ -14,7 +14,7 @@ from trainer_core.runs.folder import RunFolder, run_name
 from trainer_core.runs.recorder import last_number
 from trainer_core.runs.registry import RunEntry, find_run, new_run, unfinished_run, write_config
 from trainer_core.runs.status import is_alive, new_status, write_status
-from trainer_core.runs.trained import holds, run_of
+from trainer_core.runs.trained import ADAPTER_CONFIG, holds, run_of
 from trainer_core.worker.client import start
 from trainer_core.worker.job_folders import chosen_folder, next_folder
 from trainer_core.worker.waiting import ask_to_wait
@@ -141,8 +141,7 @@ def launch_predict(
     Raises UserError if there is nothing to ask or no place for it, BackpropError if the worker does
     not start.
     """
-    file = Path(request.source).expanduser().absolute()
-    source = file if file.suffix == ".gguf" and file.is_file() else source_folder(request.source)
+    source = asked_source(request.source, base=request.base)
     found = {"source": str(source)}
     if request.prompts is not None:
         prompts = Path(request.prompts).expanduser().absolute()
@@ -153,6 +152,20 @@ def launch_predict(
         found["data"] = str(Path(request.data).expanduser().absolute())  # else one on the hub
     request = request.model_copy(update=found)
     return _launch("predict", source, request, output, None, force=force)
+
+
+def asked_source(source: str, *, base: bool) -> Path:
+    """The run, the folder of weights or the GGUF file that is asked, or the base of which is.
+    Raises UserError, also where there is no base below it."""
+    file = Path(source).expanduser().absolute()
+    path = file if file.suffix == ".gguf" and file.is_file() else source_folder(source)
+    of_its_own = run_of(path) is None and not (path / ADAPTER_CONFIG).is_file()
+    if base and (of_its_own or (path == file and file.suffix == ".gguf")):
+        raise UserError(
+            f"{source} is a model of its own, and its base is not known",
+            hint="Name the model itself.",
+        )
+    return path
 
 
 _KINDS = {"export": "exports", "predict": "predictions"}
