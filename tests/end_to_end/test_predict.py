@@ -135,7 +135,8 @@ def test_base_adapter_merged_and_gguf(cli: Cli, run: Path) -> None:
     for name, source in models.items():
         more: tuple[str, ...] = asked
         if name in {"merged", "gguf"}:  # these lie in no run, and know no data
-            cli.run("predict", source, *asked, "--output", f"of-{name}", status=2)
+            done = cli.run("predict", source, *asked, "--output", f"of-{name}", status=2)
+            assert "lies in no run, so its data is not known" in done.stderr
             more = ("--prompts", str(prompts), "--max-tokens", "24")
         cli.run("predict", source, *more, "--output", f"of-{name}")
         made = lines(cli.folder / f"of-{name}")

@@ -81,8 +81,7 @@ class _Job:
             place = source if not gguf or run is None else run.path
             subject = subject_in(place, request.checkpoint, base=request.base)
         asked = self._asked(subject)
-        what = f"{source.name}" if gguf else _name(subject, source, base=request.base)
-        self._stage("loading", what)
+        self._stage("loading", _name(subject, source, base=request.base))
         model = _gguf(source) if gguf else _transformers(subject)
         self.runtime = model.runtime
         self._answer(model, asked)
@@ -131,15 +130,14 @@ class _Job:
             return [asked_in_words(request.prompt)]
         if request.prompts is not None:
             return asked_in_file(Path(request.prompts))[: request.count]
-        if subject is None:
+        if subject is not None and request.data is not None:
+            return self._rows(subject, all_of(request.data, subject.config), "train")
+        if subject is None or not subject.knows_its_data:
             raise UserError(
-                f"{request.source} lies in no run, so it has no data",
+                f"{request.source} lies in no run, so its data is not known",
                 hint="Name prompts: --prompts FILE.",
             )
-        data, split = subject.config.data, request.split
-        if request.data is not None:
-            data, split = all_of(request.data, subject.config), "train"
-        return self._rows(subject, data, split)
+        return self._rows(subject, subject.config.data, request.split)
 
     def _rows(self, subject: Subject, data: DataSection, split: str | None) -> list[Asked]:
         if any(one.encryption for part in SPLITS for one in getattr(data, part) or []):
@@ -148,8 +146,6 @@ class _Job:
                 hint="Ask other prompts: --prompts FILE.",
             )
         model = subject.config.model
-        if not data.train or data.name == "(none)":
-            raise UserError("no data is known of it", hint="Name some: --data FILE.")
         base = fetch(model.base, model.revision, code=model.trust_remote_code)
         self._stage("data", data.name)
         prepared = prepared_like(

@@ -33,6 +33,11 @@ class Subject:
         """Whether the weights are a whole model's, not an adapter's."""
         return self.weights is not None and not (self.weights / ADAPTER_CONFIG).is_file()
 
+    @property
+    def knows_its_data(self) -> bool:
+        """Whether the config is that of a training, and not made up for weights alone."""
+        return all(Path(one.path or "").name != NO_DATA for one in self.config.data.train)
+
     def base(self) -> "Subject":
         """The base alone."""
         return Subject(self.config, self.loading, None)
