@@ -1,6 +1,7 @@
 """`backprop predict` as a person calls it: a real run, real workers, every kind of model asked."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,14 @@ def test_base_adapter_merged_and_gguf(cli: Cli, run: Path) -> None:
     assert summary(cli.folder / "of-gguf")["runtime"] == "llama.cpp"
     cli.run("predict", str(run), *asked, "--base", "--output", "base")
     assert [line["answer"] for line in lines(cli.folder / "base")] != answers["run"]
+    shutil.copytree(cli.folder / "out", run / "exports" / "1")
+    source = run / "exports" / "1" / "tiny-F32.gguf"
+    cli.run("predict", str(source), *asked, "--output", "gguf-in-run")
+    found = [
+        summary(cli.folder / name)["scores"]["perplexity"]["value"]
+        for name in ("of-run", "of-merged", "gguf-in-run")
+    ]
+    assert found == pytest.approx([found[0]] * 3, rel=1e-4)
 
 
 def test_scores_beside_the_base_and_beside_another_run(cli: Cli, run: Path) -> None:
@@ -162,8 +171,17 @@ def test_scores_beside_the_base_and_beside_another_run(cli: Cli, run: Path) -> N
     score = found["scores"]["exact"]
     assert (score["value"]["value"], score["other"]["value"]) == (right, 0)
     assert 0 < score["difference"]["low"] < right < score["difference"]["high"]
-    assert found["gates"] == [{"score": "exact", "least": None, "passed": True, "message": ""}]
+    assert found["gates"] == [{"score": "exact", "limit": None, "passed": True, "message": ""}]
     assert f"exact  {right:.3f}  [" in done.stdout
+    surprise = [
+        math.exp(sum(line["nats"] for line in made) / sum(line["trained_tokens"] for line in made))
+        for made in (ours, base)
+    ]
+    cli.run(*asked, "--metric", "perplexity", "--gate", "perplexity", "--gate", "perplexity<=5")
+    score = json.loads((place / "3" / "eval.json").read_text())["scores"]["perplexity"]
+    assert score["value"]["value"] == pytest.approx(surprise[0])
+    assert score["other"]["value"] == pytest.approx(surprise[1])
+    assert surprise[0] < 5 < surprise[1]
 
     worse = ["--vs", str(run), "--max-tokens", "24", "--gate", "token_f1", "--metric", "exact"]
     prompts = str(place / "1" / "predictions.jsonl")

@@ -9,6 +9,7 @@ from trainer_core.errors import UserError
 from trainer_core.runs.multi_run_events import Spread
 from trainer_core.scoring.answers import SCORES
 from trainer_core.scoring.compare import Compared, Gate, compare, gate_of, scores_by_name
+from trainer_core.scoring.perplexity import compare_perplexity
 
 EXPECTED = [str(number) for number in range(200)]
 
@@ -94,4 +95,29 @@ def test_other_mistakes() -> None:
         scores_by_name([], "(")
     with pytest.raises(UserError, match="the gate exact>=much is no condition"):
         gate_of("exact>=much")
-    assert np.isfinite(gate_of("exact>=1").least or 0)
+    assert np.isfinite(gate_of("exact>=1").limit or 0)
+
+
+def test_perplexity_is_of_all_trained_tokens_and_lower_is_better() -> None:
+    ours, theirs = [(2.0, 4), (9.0, 3)], [(4.0, 4), (9.0, 3)]
+    found = compare_perplexity(ours, theirs)
+    assert found.value.value == pytest.approx(np.exp(11 / 7))
+    assert found.value.low == pytest.approx(np.exp(0.5))
+    assert found.value.high == pytest.approx(np.exp(3.0))
+    assert found.other is not None
+    assert found.difference is not None
+    assert found.difference.value == pytest.approx(np.exp(11 / 7) - np.exp(13 / 7))
+    assert found.difference.high <= 0
+    assert gate_of("perplexity").judge(found, 2)[0]
+    worse = compare_perplexity(theirs * 50, [(2.0, 4), (8.0, 3)] * 50)
+    assert gate_of("perplexity").judge(worse, 100) == (
+        False,
+        f"perplexity is worse by {worse.difference.value if worse.difference else 0:.3f}",
+    )
+    assert gate_of("perplexity <= 5").judge(found, 2)[0]
+    assert gate_of("perplexity<=4").judge(found, 2) == (False, "perplexity is 4.814, more than 4")
+    other_tokens = compare_perplexity(ours, [(4.0, 5), (9.0, 3)])
+    assert other_tokens.other is None
+    for upside_down in ("perplexity>=3", "exact<=0.5"):
+        with pytest.raises(UserError, match="is upside down"):
+            gate_of(upside_down)

@@ -7,7 +7,7 @@ from typing import Any
 
 from trainer_core.config.data_section import DataSource
 from trainer_core.data.conversations import Conversation, Turn
-from trainer_core.data.formats.messages import turns_of
+from trainer_core.data.formats.messages import tools_of, turns_of
 from trainer_core.data.rows import Row, rows_of
 from trainer_core.data.sources import open_source
 from trainer_core.errors import UserError
@@ -32,11 +32,18 @@ class Asked:
     tools: tuple[Mapping[str, Any], ...] = ()
 
     @property
-    def prompt(self) -> str | list[dict[str, str]]:
-        """For a person: the text of a lone question, else all turns."""
+    def prompt(self) -> str | list[dict[str, Any]]:
+        """For a person: the text of a lone question, else all turns, as a row has them."""
         if len(self.turns) == 1 and self.turns[0].role == "user":
             return self.turns[0].content
-        return [{"role": turn.role, "content": turn.content} for turn in self.turns]
+        return [{"role": turn.role, "content": turn.content, **turn.extra} for turn in self.turns]
+
+    @property
+    def answered(self) -> Conversation:
+        """With the answer that is expected. There must be one."""
+        assert self.expected is not None  # noqa: S101
+        turns = (*self.turns, Turn("assistant", self.expected))
+        return Conversation(self.where, turns, pair=len(turns) == 2, tools=self.tools)
 
 
 def asked_in_words(prompt: str) -> Asked:
@@ -94,4 +101,4 @@ def _asked(row: Row) -> Asked:
         turns = (Turn("user", text),) if isinstance(text, str) and text.strip() else ()
     if not turns:
         raise UserError("the row has no prompt", where=row.where, hint=_FORMS)
-    return Asked(turns, expected, row.where)
+    return Asked(turns, expected, row.where, tools_of(row, {}))

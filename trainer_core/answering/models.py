@@ -6,9 +6,12 @@ from typing import Any, Protocol
 from trainer_core.config.sampling import Sampling
 from trainer_core.data.conversations import Turn
 from trainer_core.engine.generate import Generated, context_of, generate, ids_of
+from trainer_core.engine.scores import score_examples
 from trainer_core.engine.subject import Subject
 from trainer_core.engine.usable import UsableModel, load_usable
 from trainer_core.runs.control import Control
+from trainer_core.scoring.slices import SliceScores
+from trainer_core.tokens.examples import Encoder, Example
 
 
 class AskedModel(Protocol):
@@ -30,6 +33,15 @@ class AskedModel(Protocol):
     ) -> Iterator[tuple[int, Generated]]:
         """The answer to each of `prompts` with its place among them, as they are written, at most
         `batch` at a time. Raises StoppedError."""
+        ...
+
+    def encoder(self, subject: Subject | None) -> Encoder | None:
+        """What makes examples of conversations, as in the training of `subject`; None where that
+        is not known."""
+        ...
+
+    def knows(self, examples: Sequence[Example], batch: int, control: Control) -> SliceScores:
+        """How well it knows the trained tokens of examples. Raises StoppedError."""
         ...
 
 
@@ -58,4 +70,16 @@ class TransformersModel:
         usable = self._usable
         return generate(
             usable.model, usable.encoder, prompts, sampling, batch_size=batch, control=control
+        )
+
+    def encoder(self, subject: Subject | None) -> Encoder | None:
+        """See AskedModel."""
+        del subject
+        return self._usable.encoder
+
+    def knows(self, examples: Sequence[Example], batch: int, control: Control) -> SliceScores:
+        """See AskedModel."""
+        usable = self._usable
+        return score_examples(
+            usable.model, examples, usable.encoder.tokenizer.pad_id, batch, control
         )

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainer_core.answering.asked import Asked, asked_in_file, asked_in_words, asked_of
@@ -21,6 +21,8 @@ from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.recorder import Recorder
 from trainer_core.runs.trained import run_of
 from trainer_core.scoring.answers import score_answers
+from trainer_core.scoring.perplexity import PERPLEXITY, Known, perplexity
+from trainer_core.tokens.examples import Example
 
 FORMAT = 1
 PROGRESS_SECONDS = 0.3
@@ -84,7 +86,8 @@ class _Job:
         self._stage("loading", _name(subject, source, base=request.base))
         model = _gguf(source) if gguf else _transformers(subject)
         self.runtime = model.runtime
-        self._answer(model, asked)
+        known = self._known(model, asked, subject)
+        self._answer(model, asked, known)
         self._score()
 
     def finish(self) -> None:
@@ -167,7 +170,29 @@ class _Job:
             )
         return asked
 
-    def _answer(self, model: AskedModel, asked: Sequence[Asked]) -> None:
+    def _known(
+        self, model: AskedModel, asked: Sequence[Asked], subject: Subject | None
+    ) -> dict[int, Known]:
+        """Of each row whose answer is expected: how well the model knows its trained tokens."""
+        rows = [row for row, one in enumerate(asked) if one.expected is not None]
+        encoder = model.encoder(subject)
+        if not rows or encoder is None:
+            return {}
+        self._stage("scoring", f"the trained tokens of {len(rows):,} rows")
+        made = encoder.encode_batch([asked[row].answered for row in rows])
+        examples = {
+            row: example
+            for row, example in zip(rows, made, strict=True)
+            if isinstance(example, Example)
+            and (model.context is None or len(example.ids) <= model.context)
+        }
+        scores = model.knows([*examples.values()], self._request.batch_size, self._control)
+        found = zip(examples, scores.losses.tolist(), scores.tokens.tolist(), strict=True)
+        return {row: (nats, tokens) for row, nats, tokens in found}
+
+    def _answer(
+        self, model: AskedModel, asked: Sequence[Asked], known: Mapping[int, Known]
+    ) -> None:
         ids = [model.ids(one.turns, one.tools) for one in asked]
         fit = [n for n, one in enumerate(ids) if model.context is None or len(one) < model.context]
         if len(fit) < len(ids):
@@ -187,15 +212,18 @@ class _Job:
         try:
             for place, made in answers:
                 row = fit[place]
-                one = asked[row]
+                one, (nats, trained) = asked[row], known.get(row, (None, None))
                 self._made[row] = event = Predicted(
                     row=row,
                     where=one.where,
                     prompt=one.prompt,
+                    tools=[dict(tool) for tool in one.tools],
                     expected=one.expected,
                     answer=made.text,
                     tokens=made.tokens,
                     seconds=made.seconds,
+                    nats=nats,
+                    trained_tokens=trained,
                 )
                 self._recorder.record(event)
                 self._tokens += made.tokens
@@ -214,6 +242,13 @@ class _Job:
         self._stage("scoring", f"{len(known):,} answers")
         answers = [made.answer for made in known]
         scores = score_answers(answers, [made.expected or "" for made in known])
+        measured = [
+            (made.nats, made.trained_tokens)
+            for made in known
+            if made.nats is not None and made.trained_tokens
+        ]
+        if measured:
+            scores[PERPLEXITY] = perplexity(measured)
         self._scored = Scored(rows=len(known), scores=scores)
         self._recorder.record(self._scored)
 

@@ -2,7 +2,7 @@
 
 import json as json_lines
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,17 +20,17 @@ from trainer_core.cli.asking_options import (
     Temperature,
     TopP,
 )
-from trainer_core.cli.eval_report import answered_pairs, as_json, table
+from trainer_core.cli.eval_report import answered_pairs, as_json, compared_perplexity, table
 from trainer_core.cli.headless import follow, say
 from trainer_core.cli.options import Json
 from trainer_core.cli.predict import split_of, with_base_if_wanted
 from trainer_core.config.predict_section import BATCH, PredictRequest
 from trainer_core.config.sampling import Sampling
-from trainer_core.errors import EXIT_FAILED, EXIT_FINISHED
+from trainer_core.errors import EXIT_FAILED, EXIT_FINISHED, UserError
 from trainer_core.files import write_atomically
 from trainer_core.runs.folder import RunFolder
 from trainer_core.scoring.answers import Score, fitting
-from trainer_core.scoring.compare import compare, gate_of, scores_by_name
+from trainer_core.scoring.compare import PERPLEXITY, compare, gate_of, scores_by_name
 from trainer_core.worker.launching import asked_source, launch_predict
 
 # In place of another model.
@@ -56,7 +56,8 @@ def eval(
     gate: Annotated[
         list[str] | None,
         typer.Option(
-            help="Exit status 1 if this score is worse than the other's, or, as exact>=0.8, lower."
+            help="Exit status 1 if this score is worse than the other's, or than a number: "
+            "exact>=0.8, perplexity<=3."
         ),
     ] = None,
     prompts: Annotated[
@@ -77,8 +78,8 @@ def eval(
     gates = [gate_of(text) for text in gate or []]
 
     def scores(expected: Sequence[str]) -> dict[str, Score]:
-        found = scores_by_name(metric or fitting(expected), regex, function)
-        others = [one.score for one in gates if one.score not in found]
+        found = scores_by_name(of_answers(metric or fitting(expected)), regex, function)
+        others = of_answers(one.score for one in gates if one.score not in found)
         return found | scores_by_name(others)
 
     scores([""])  # what is no score, and that there is no base, is said before anything starts
@@ -108,7 +109,11 @@ def eval(
         [pair.answer for pair in pairs],
         [pair.other for pair in pairs] if theirs is not None else None,
     )
-    judged = {one: one.judge(found[one.score], len(pairs)) for one in gates}
+    if metric is None or PERPLEXITY in {*metric, *(one.score for one in gates)}:
+        found |= compared_perplexity(pairs, alone=theirs is None)
+    judged = {one: one.judge(found[one.score], len(pairs)) for one in gates if one.score in found}
+    if missing := [one.score for one in gates if one.score not in found]:
+        raise UserError(f"{missing[0]} is not known of these answers", hint="Gate another score.")
     facts = as_json(found, pairs, theirs, judged)
     write_atomically(ours.path / "eval.json", json_lines.dumps(facts, indent=1).encode() + b"\n")
     if json:
@@ -119,6 +124,11 @@ def eval(
         if sentence:
             say(f"warning: {sentence}" if passed else sentence)
     raise typer.Exit(EXIT_FINISHED if all(passed for passed, _ in judged.values()) else EXIT_FAILED)
+
+
+def of_answers(names: Iterable[str]) -> list[str]:
+    """Scores that answers have; perplexity is the model's own."""
+    return [name for name in names if name != PERPLEXITY]
 
 
 def _answered(given: dict[str, Any], *, as_json: bool) -> RunFolder:

@@ -8,7 +8,8 @@ from typing import Any
 from trainer_core.errors import UserError
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.jsonl import read_lines
-from trainer_core.scoring.compare import Compared, Gate
+from trainer_core.scoring.compare import PERPLEXITY, Compared, Gate
+from trainer_core.scoring.perplexity import Known, compare_perplexity, perplexity
 
 FORMAT = 1
 
@@ -20,17 +21,24 @@ class Pair:
     expected: str
     answer: str
     other: str = ""
+    # How well each model knows the row's trained tokens, where that was measured.
+    known: Known | None = None
+    other_known: Known | None = None
 
 
 def answered_pairs(ours: RunFolder, theirs: RunFolder | None) -> list[Pair]:
     """What both have answered and is expected. The others' rows count the lines of ours. Raises
     UserError where nothing is."""
     lines = [json.loads(line) for line, _ in read_lines(ours.predictions_file)]
-    pairs = [Pair(line["expected"], line["answer"]) for line in lines if _is_expected(line)]
+    pairs = [
+        Pair(line["expected"], line["answer"], known=_known(line))
+        for line in lines
+        if _is_expected(line)
+    ]
     if theirs is not None:
         others = [json.loads(line) for line, _ in read_lines(theirs.predictions_file)]
         pairs = [
-            Pair(line["expected"], line["answer"], other["answer"])
+            Pair(line["expected"], line["answer"], other["answer"], _known(line), _known(other))
             for other in others
             if _is_expected(line := lines[other["row"]])
         ]
@@ -40,6 +48,24 @@ def answered_pairs(ours: RunFolder, theirs: RunFolder | None) -> list[Pair]:
             hint="Name rows with answers: --split, --data, or prompts with `expected`.",
         )
     return pairs
+
+
+def compared_perplexity(pairs: Sequence[Pair], *, alone: bool) -> dict[str, Compared]:
+    """Under its name, of the rows where it was measured of both; nothing where of none."""
+    both = [
+        (pair.known, pair.other_known or pair.known)
+        for pair in pairs
+        if pair.known is not None and (alone or pair.other_known is not None)
+    ]
+    if not both:
+        return {}
+    ours, theirs = [known for known, _ in both], [other for _, other in both]
+    return {PERPLEXITY: Compared(perplexity(ours)) if alone else compare_perplexity(ours, theirs)}
+
+
+def _known(line: Mapping[str, Any]) -> Known | None:
+    nats, tokens = line.get("nats"), line.get("trained_tokens")
+    return (nats, tokens) if nats is not None and tokens else None
 
 
 def _is_expected(line: Mapping[str, Any]) -> bool:
@@ -86,7 +112,7 @@ def as_json(
             for name, one in found.items()
         },
         "gates": [
-            {"score": gate.score, "least": gate.least, "passed": passed, "message": sentence}
+            {"score": gate.score, "limit": gate.limit, "passed": passed, "message": sentence}
             for gate, (passed, sentence) in judged.items()
         ],
     }

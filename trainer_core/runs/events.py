@@ -186,25 +186,32 @@ class Predicted(BaseEvent):
     """An answer of a prediction job, a line of its predictions.jsonl. `row` counts the prompts from
     0, `where` is the row's place in the data; `prompt` is the text of a lone question, else all
     turns; `expected` None where no answer is known. `tokens` were written, the one that ended it
-    included; `seconds` is what its batch took."""
+    included; `seconds` is what its batch took. Of the row with the answer that is expected, `nats`
+    is the loss of all its `trained_tokens` together; None where that is not known."""
 
     type: Literal["predicted"] = "predicted"
     row: int
     where: str = ""
-    prompt: str | list[dict[str, str]]
+    prompt: str | list[dict[str, Any]]
+    tools: list[dict[str, Any]] = []
     expected: str | None = None
     answer: str
     tokens: int
     seconds: float
+    nats: float | None = None
+    trained_tokens: int | None = None
 
     def facts(self) -> dict[str, Any]:
         """What a line of predictions.jsonl holds."""
-        return self.model_dump(exclude={"n", "type", "time"})
+        return self.model_dump(
+            exclude={"n", "type", "time"} | ({"tools"} if not self.tools else set())
+        )
 
 
 class Scored(BaseEvent):
     """How good the answers of a prediction job are beside those that were expected: scores of 0 to
-    1 by name (scoring/answers.py), each with its 95 % interval over the `rows`."""
+    1 by name (scoring/answers.py), each with its 95 % interval over the `rows`; and `perplexity`,
+    lower is better, that of the rows' trained tokens."""
 
     type: Literal["scored"] = "scored"
     rows: int

@@ -15,6 +15,11 @@ from trainer_core.scoring.answers import SCORES, Score
 from trainer_core.scoring.bootstrap import mean
 from trainer_core.text import one_line, one_of
 
+# e to the mean nats of a trained token (scoring/perplexity.py); of all scores alone it comes from
+# the model and not from its answers.
+PERPLEXITY = "perplexity"
+_CONDITIONS = "Write a score, score>=0.8 or perplexity<=3."
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -28,24 +33,32 @@ class Compared:
 
 @dataclass(frozen=True)
 class Gate:
-    """A condition on one score: at least `least`; without it, no worse than the other's."""
+    """A condition on one score: at least `limit`, or at most where lower is better; without it, no
+    worse than the other's."""
 
     score: str
-    least: float | None = None
+    limit: float | None = None
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Of perplexity alone."""
+        return self.score == PERPLEXITY
 
     def judge(self, found: Compared, rows: int) -> tuple[bool, str]:
         """Whether it is passed, and a sentence where it is not or where the rows are too few to
         tell."""
-        spread, least = found.value, self.least
-        if least is None:
+        spread, limit = found.value, self.limit
+        if limit is None:
             if found.difference is None:
                 return False, f"{self.score} has nothing to be compared with"
-            spread, least = found.difference, 0.0
-            if spread.high < 0:
-                return False, f"{self.score} is worse by {-spread.value:.3f}"
-        elif spread.value < least:
-            return False, f"{self.score} is {spread.value:.3f}, less than {least:g}"
-        if spread.low <= least <= spread.high and spread.low != spread.high:
+            spread, limit = found.difference, 0.0
+            if (spread.low > 0) if self.lower_is_better else (spread.high < 0):
+                return False, f"{self.score} is worse by {abs(spread.value):.3f}"
+        elif self.lower_is_better and spread.value > limit:
+            return False, f"{self.score} is {spread.value:.3f}, more than {limit:g}"
+        elif not self.lower_is_better and spread.value < limit:
+            return False, f"{self.score} is {spread.value:.3f}, less than {limit:g}"
+        if spread.low <= limit <= spread.high and spread.low != spread.high:
             return True, (
                 f"{rows:,} rows are too few to be sure of {self.score}: it lies between "
                 f"{spread.low:+.3f} and {spread.high:+.3f}"
@@ -54,14 +67,16 @@ class Gate:
 
 
 def gate_of(text: str) -> Gate:
-    """`exact`, or `exact>=0.8`. Raises UserError."""
-    name, _, least = text.replace(" ", "").partition(">=")
+    """`exact`, or `exact>=0.8`, or `perplexity<=3`. Raises UserError."""
+    name, sign, limit = text.replace(" ", "").partition("<=" if "<=" in text else ">=")
     try:
-        return Gate(name, float(least) if least else None)
+        gate = Gate(name, float(limit) if sign else None)
     except ValueError:
-        raise UserError(
-            f"the gate {text} is no condition", hint="Write a score, or score>=0.8."
-        ) from None
+        raise UserError(f"the gate {text} is no condition", hint=_CONDITIONS) from None
+    if sign and (sign == "<=") is not gate.lower_is_better:
+        better = "lower" if gate.lower_is_better else "higher"
+        raise UserError(f"the gate {text} is upside down: {better} is better", hint=_CONDITIONS)
+    return gate
 
 
 def scores_by_name(
