@@ -29,6 +29,7 @@ def test_ctrl_c_saves_and_a_resume_ends_in_the_same_weights(cli: Cli) -> None:
     assert (broken / "checkpoints" / f"step-{stopped_at}" / "manifest.json").exists()
     assert (broken / "adapter" / "last" / "adapter_model.safetensors").exists()
     assert status_of(broken)["state"] == "stopped"
+    assert f"**Stopped** at step {stopped_at} of 40" in (broken / "report.md").read_text()
 
     cli.run("train", "--resume", str(broken), "--headless")
     plans = [e for e in events(broken) if e["type"] == "plan"]
@@ -79,8 +80,17 @@ def test_a_killed_job_is_explained_and_can_be_resumed(cli: Cli) -> None:
     assert "killed from outside (SIGKILL)" in error
     assert "--resume" in error
     assert status_of(folder)["state"] == "failed"
+    assert "killed from outside (SIGKILL)" in (folder / "report.md").read_text()
     cli.run("train", "--resume", str(folder), "--headless")
     assert status_of(folder)["state"] == "finished"
+    report = (folder / "report.md").read_text()
+    assert "**Finished** at step 40 of 40." in report
+    assert "| gone on with | 1 time |" in report
+    for told in ("| train | 508 | 508 |", "| training.save\\_steps | 5 | user |", "plots/loss.png"):
+        assert told in report
+    page = cli.run("report", str(folder), "--html").stdout
+    assert page == f"{folder / 'report.html'}\n"
+    assert (folder / "report.html").read_text().count("data:image/png;base64,") >= 6
 
 
 def test_a_job_whose_supervisor_died_saves_and_stops(cli: Cli) -> None:
@@ -93,7 +103,7 @@ def test_a_job_whose_supervisor_died_saves_and_stops(cli: Cli) -> None:
     wait_for(lambda: not job.is_running() or job.status() == "zombie")
     assert (folder / "adapter" / "last" / "adapter_model.safetensors").exists()
     with FileLock(folder / "lock", timeout=20):
-        pass
+        assert "**Stopped**" in (folder / "report.md").read_text()
 
 
 def test_a_client_that_is_stopped_slows_nothing_and_misses_nothing(cli: Cli) -> None:

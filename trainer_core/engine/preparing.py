@@ -46,6 +46,7 @@ class Ready:
     train: Examples
     validation: Examples
     run: ResolvedRun
+    report: DataReport
     # Where examples are packed: the rows of each split.
     train_bins: Bins | None = None
     validation_bins: Bins | None = None
@@ -107,6 +108,7 @@ def make_ready(
         train,
         validation,
         resolved,
+        prepared.report,
         train_bins,
         validation_bins,
         shards,

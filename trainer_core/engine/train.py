@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from trainer_core.runs.control import Control
 from trainer_core.runs.events import Finished, Notice, Plan, Stage
 from trainer_core.runs.flight import Flight
 from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.provenance import write_provenance
 from trainer_core.runs.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -68,6 +70,8 @@ def train(
     resumed = resumed_step(folder, ready.run)
     if resolved is None:
         write_resolved(folder.resolved, ready.run)
+    with suppress(OSError):  # nothing depends on it
+        write_provenance(folder, ready.report)
     run = ready.run
     recorder.record(
         Plan(

@@ -13,10 +13,10 @@ from trainer_core.config.data_section import DataSource
 from trainer_core.config.yaml_file import dump_yaml
 from trainer_core.errors import UserError
 from trainer_core.export.licence import licence_of
-from trainer_core.export.markdown import code, shown, table
 from trainer_core.export.source import Source
 from trainer_core.export.usage import usage
 from trainer_core.files import write_atomically
+from trainer_core.markdown import code, shown, table
 from trainer_core.planning.facts import is_local
 from trainer_core.planning.plan import ResolvedRun
 from trainer_core.planning.resolved_file import read_resolved

@@ -13,6 +13,7 @@ from trainer_core.runs.recorder import Recorder, last_number
 from trainer_core.runs.status import Status, new_status, read_status, take_lock
 from trainer_core.worker.job import perform
 from trainer_core.worker.protocol import Ask, Command
+from trainer_core.worker.reporting import report_on
 from trainer_core.worker.server import RunServer
 from trainer_core.worker.status_keeper import StatusKeeper
 
@@ -54,6 +55,7 @@ def train_here(run: StartedRun, on_event: Callable[[Event], None]) -> Finished:
             keeper.write()
             recorder.close()
             server.close()
+            report_on(folder)
     finally:
         lock.release()
 

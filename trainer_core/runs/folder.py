@@ -120,6 +120,11 @@ class RunFolder:
         return self.path / "identity.json"
 
     @property
+    def provenance(self) -> Path:
+        """The machine, the libraries and the data of the run (runs/provenance.py)."""
+        return self.path / "provenance.json"
+
+    @property
     def warm(self) -> Path:
         """Where this is, a resume may go on with something else than what the run began with."""
         return self.path / "warm"
@@ -136,7 +141,17 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
+        """What became of the run, for people; its plots beside it."""
         return self.path / "report.md"
+
+    @property
+    def report_page(self) -> Path:
+        """The same as one HTML file, plots included."""
+        return self.path / "report.html"
+
+    @property
+    def plots(self) -> Path:
+        return self.path / "plots"
 
     def exists(self) -> bool:
         """Whether this is a run folder (it has a status)."""

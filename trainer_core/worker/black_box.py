@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from trainer_core.runs.events import Event, Failed, Hardware, Log, Notice, Stage
 from trainer_core.runs.flight import read_flight
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.jsonl import tail_lines
+from trainer_core.runs.provenance import versions
 from trainer_core.text import clean, size
 from trainer_core.worker.memory_groups import MemoryGroup, memory_groups
 
@@ -30,12 +30,6 @@ WARNINGS = 20
 MAX_LINE = 500
 _LOG_BYTES = 1 << 16
 _EVENT_BYTES = 1 << 18
-# What a run depends on; those that are not installed are left out.
-_PACKAGES = (
-    "backprop-tui", "torch", "transformers", "trl", "peft", "datasets", "accelerate",
-    "bitsandbytes", "unsloth", "unsloth_zoo", "tokenizers", "safetensors", "triton", "xformers",
-    "flash-attn", "deepspeed", "numpy", "pyarrow", "pydantic", "psutil",
-)  # fmt: skip
 _FRAME = re.compile(r'^ +File "([^"]+)", line (\d+) in (.+)$')
 
 
@@ -96,7 +90,7 @@ def contents(
             "sample": _plain(hardware),
             "groups": [group.model_dump() for group in groups],
         },
-        "versions": _versions(),
+        "versions": versions(),
         "machine": {
             "host": platform.node(),
             "system": platform.platform(),
@@ -201,12 +195,3 @@ def _lines(text: str) -> list[str]:
 
 def _plain(event: Hardware | Log | Notice | None) -> dict[str, Any] | None:
     return event.model_dump(mode="json", exclude={"n", "type"}) if event is not None else None
-
-
-def _versions() -> dict[str, str]:
-    """Of Python and the packages, read from their metadata: nothing is imported."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found

@@ -35,6 +35,7 @@ from trainer_core.worker.log_events import events_from_logging
 from trainer_core.worker.outbox import Outbox
 from trainer_core.worker.processes import show_stacks_when_asked
 from trainer_core.worker.protocol import Ask, Command, from_client
+from trainer_core.worker.reporting import report_on
 from trainer_core.worker.sampling import sample_hardware
 from trainer_core.worker.signals import follow_stop, ignore_terminal
 from trainer_core.worker.status_keeper import StatusKeeper
@@ -229,6 +230,7 @@ class _Wishes:
         ended = self._outcome[0]
         if self.orphaned:
             _write_own_status(self._folder, ended)
+            report_on(self._folder)
         self._outbox.close(flush)
         sys.stdout.flush()
         sys.stderr.flush()

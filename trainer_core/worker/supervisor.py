@@ -26,6 +26,7 @@ from trainer_core.worker.death import Death, explain
 from trainer_core.worker.memory_groups import killed_since, memory_groups
 from trainer_core.worker.protocol import Ask, Command, pack
 from trainer_core.worker.pulse import Pulse, stuck_seconds
+from trainer_core.worker.reporting import report_on
 from trainer_core.worker.server import RunServer
 from trainer_core.worker.signals import follow_stop, held_back, hold_back, ignore_terminal
 from trainer_core.worker.status_keeper import StatusKeeper
@@ -123,6 +124,8 @@ class Supervisor:
         self._keeper.write()
         self._server.close()
         processes.end_orphans(pythons, ORPHAN_SECONDS)
+        if self._kind == "train":  # while the lock is held, so that nobody goes on meanwhile
+            report_on(self._folder)
         return self._keeper.status.exit_status or 0
 
     def _turn(self) -> None:

@@ -1,0 +1,179 @@
+"""What a person reads when a run has ended, however it ended."""
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.tui.written_runs import WrittenRun
+from trainer_core.report.plots import draw_together
+from trainer_core.report.write import write_report
+from trainer_core.runs.events import (
+    Answer,
+    Checkpoint,
+    Eval,
+    Event,
+    Failed,
+    Finished,
+    Hardware,
+    Notice,
+    Samples,
+    Stage,
+)
+
+GIB = 1 << 30
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WrittenRun]:
+    """Forty steps of a hundred, with everything that a run says on its way."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    written = WrittenRun(tmp_path / "run", "a-run", "models/tiny")
+    written.say(Stage(stage="starting"), Stage(stage="training"), answered("before", 0, "hm?"))
+    written.train(1, 40, lambda step: 2.0 / step)
+    for step, loss in ((20, 0.5), (30, 0.25), (40, 0.75)):
+        written.say(Eval(step=step, epoch=0.4, loss=loss, best=loss < 0.75))
+    written.say(Checkpoint(step=20, path="checkpoints/step-20", reason="interval"))
+    written.say(Notice(message="3 rows dropped: empty", hint="First: a.jsonl:7"))
+    written.say(*(hardware(minute) for minute in range(5)))
+    yield written
+    written.close()
+
+
+def answered(when: str, step: int, text: str, prompt: str = "What is a hen?") -> Samples:
+    answers = [Answer(prompt=prompt, answer=text)]
+    return Samples.model_validate({"when": when, "step": step, "answers": answers})
+
+
+def hardware(minute: int) -> Hardware:
+    return Hardware(
+        time=1e9 + 60 * minute,
+        cpu=50.0,
+        ram_used=4 * GIB,
+        ram_total=8 * GIB,
+        process_ram=GIB + minute,
+        disk_used=0,
+        disk_total=1,
+    )
+
+
+def ended(run: WrittenRun, *last: Event) -> str:
+    """The report once the run has said its last words."""
+    run.say(*last)
+    return write_report(run.folder).read_text()
+
+
+def rows(text: str, section: str) -> list[list[str]]:
+    """The cells of the tables under a heading."""
+    part = text.split(f"## {section}\n")[1].split("\n## ")[0]
+    lines = [line for line in part.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+def test_a_run_that_finished(run: WrittenRun) -> None:
+    summary = {"first_loss": 2.0, "last_loss": 0.05, "memory_peak": 1.5 * GIB,
+               "memory_estimate": 2.0 * GIB, "memory_error": 1 / 3}  # fmt: skip
+    text = ended(
+        run,
+        answered("after", 40, "A bird."),
+        Finished(outcome="finished", step=40, elapsed=60.0, summary=summary),
+    )
+    assert text.startswith("# a-run\n\n**Finished** at step 40 of 100.")
+    assert ["best validation loss", "0.2500 at step 30, perplexity 1.28"] in rows(text, "Results")
+    assert ["memory", "1.5 GiB at most; the plan said 2.0 GiB, +33%"] in rows(text, "Results")
+    assert "- 3 rows dropped: empty First: a.jsonl:7" in text
+    assert rows(text, "Sample answers")[2:] == [
+        ["What is a hen?", "", ""],
+        ["", "before, step 0", "hm?"],
+        ["", "after, step 40", "A bird."],
+    ]
+    assert ["20", "interval", "removed"] in rows(text, "Checkpoints")
+    drawn = re.findall(r"!\[.+\]\((.+)\)", text)
+    assert drawn == [
+        f"plots/{name}.png" for name in ("loss", "learning_rate", "tokens_per_second", "memory")
+    ]
+    for name in drawn:
+        assert (run.folder.path / name).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_plots_replace_those_of_before(run: WrittenRun) -> None:
+    write_report(run.folder)
+    (run.folder.curves / "learning_rate.f64").unlink()
+    mine = run.folder.plots / "of-my-own.png"
+    mine.touch()
+    before = (run.folder.plots / "loss.png").read_bytes()
+    run.train(41, 90, lambda step: 5.0)
+    text = write_report(run.folder).read_text()
+    assert "learning_rate.png" not in text
+    assert not (run.folder.plots / "learning_rate.png").exists()
+    assert (run.folder.plots / "loss.png").read_bytes() != before
+    assert mine.exists()
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        (Failed(message="the GPU is gone", hint="Reset it.", step=40),
+         "**Failed** at step 40 of 100: the GPU is gone Reset it."),
+        (Finished(outcome="stopped", step=40, elapsed=1.0, message="stopped and saved at step 40"),
+         "**Stopped** at step 40 of 100: stopped and saved at step 40."),
+        (Stage(stage="training"), "**Died**, at step 40 of 100."),
+    ],
+)  # fmt: skip
+def test_however_it_ends(run: WrittenRun, last: Event, said: str) -> None:
+    assert said in ended(run, last)
+
+
+def test_a_run_that_never_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    written = WrittenRun(tmp_path / "run", "nothing")
+    text = ended(written, Failed(message="the data is empty", cause="user", step=0))
+    written.close()
+    assert "**Failed** at the start: the data is empty" in text
+    assert "plots/" not in text
+
+
+class _Page(HTMLParser):
+    """Its tags, and whatever it would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.fetched: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.fetched += [value or "" for name, value in attrs if name in {"src", "href", "srcset"}]
+
+
+def test_the_page_needs_nothing_beside_it_and_runs_nothing(run: WrittenRun) -> None:
+    hostile = [
+        "</td></table><script>alert(1)</script>",
+        "![x](https://example.com/x.png) [y](javascript:alert(1)) <img src=x onerror=alert(1)>",
+        "a | b \\| c `d` \x1b[31mred\x1b[0m \u202e",
+        "```\n# not a heading\n```",
+    ]
+    run.say(*(answered("after", 40, text, prompt=text) for text in hostile))
+    run.say(Failed(message=hostile[0], hint=hostile[1], step=40))
+    page = run.folder.path / "page.html"
+    assert write_report(run.folder, page) == page
+    text, found = page.read_text(), _Page()
+    found.feed(text)
+    assert not found.tags & {"script", "a", "iframe", "link", "object"}
+    assert len(found.fetched) == 4
+    assert all(source.startswith("data:image/png;base64,") for source in found.fetched)
+    assert "alert(1)" in text  # it is said, not done
+    report = run.folder.report.read_text()
+    assert not {"\x1b", "\u202e"} & set(text + report)
+    assert all(len(row) == 3 for row in rows(report, "Sample answers"))
+    assert len(rows(report, "Sample answers")) == 2 + 2 * (len(hostile) + 1)
+    assert "\n# not a heading" not in report
+
+
+def test_runs_in_one_picture(run: WrittenRun, tmp_path: Path) -> None:
+    together = draw_together([("a", run.folder), ("b", run.folder)], "loss", "loss")
+    assert together is not None
+    assert together[:4] == b"\x89PNG"
+    assert draw_together([("a", run.folder)], "never", "never") is None

@@ -1,0 +1,113 @@
+"""Writing a run's report: report.md and plots/, and report.html where it is wanted."""
+
+import hashlib
+import json
+import logging
+import shlex
+from contextlib import suppress
+from pathlib import Path
+
+from trainer_core.errors import UserError
+from trainer_core.files import write_atomically
+from trainer_core.markdown import code, table
+from trainer_core.report import sections
+from trainer_core.report.story import Story, read_story
+from trainer_core.runs.events import Exported, decode
+from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.jsonl import read_lines
+
+log = logging.getLogger(__name__)
+
+
+def write_report(folder: RunFolder, page: Path | None = None) -> Path:
+    """Write report.md and its plots in the run folder, in place of older ones; also one HTML file
+    that needs nothing beside it, if `page` says where. Returns what the caller wants to open.
+
+    The run may still go on, or have ended in any way. Raises UserError where there is no run, or no
+    place to write.
+    """
+    story = read_story(folder)
+    try:
+        plots = _draw(story)
+        text = _markdown(story, plots)
+        write_atomically(folder.report, text.encode())
+        if page is None:
+            return folder.report
+        from trainer_core.report.html import page_of
+
+        pictures = {f"plots/{name}.png": (folder.plots / f"{name}.png") for name in plots}
+        write_atomically(page, page_of(text, story.status.run, pictures).encode())
+        return page
+    except OSError as error:
+        raise UserError(f"the report cannot be written: {error.strerror or error}") from None
+
+
+def _markdown(story: Story, plots: list[str]) -> str:
+    parts = [
+        sections.head(story),
+        sections.what_ran(story),
+        sections.results(story),
+        sections.warnings(story),
+        sections.curves(plots),
+        sections.samples(story),
+        sections.scores(story),
+        sections.multi_run(story),
+        sections.data(story),
+        sections.checkpoints(story),
+        sections.exports(story, _later_exports(story.folder)),
+        _reproduce(story),
+        sections.settings(story),
+    ]
+    return "\n\n".join("\n".join(part).strip() for part in parts if part) + "\n"
+
+
+def _draw(story: Story) -> list[str]:
+    try:
+        from trainer_core.report.plots import draw_plots
+    except ImportError:
+        log.warning("no plots, for matplotlib is missing: pip install matplotlib")
+        return []
+    return draw_plots(story)
+
+
+def _later_exports(folder: RunFolder) -> list[tuple[str, Exported]]:
+    """What export jobs made of the run, with the folder of each, oldest first."""
+    made = []
+    numbered = [path for path in folder.exports.glob("*") if path.name.isdigit()]
+    for path in sorted(numbered, key=lambda one: int(one.name)):
+        for line, _ in read_lines(RunFolder(path).events):
+            with suppress(ValueError):
+                event = decode(line)
+                if isinstance(event, Exported):
+                    made.append((f"exports/{path.name}", event))
+    return made
+
+
+def _reproduce(story: Story) -> list[str]:
+    """The commands, the fingerprints and the versions with which it can be done again."""
+    folder = story.folder
+    place = shlex.quote(str(folder.path))
+    commands = [
+        f"backprop replay {place}    # the same settings, planned once and kept",
+        f"backprop train {shlex.quote(str(folder.config))}    # its config, planned anew",
+    ]
+    lines = ["## To do it again", "", "```", *commands, "```", ""]
+    prints = [(path.name, _sha256(path)) for path in (folder.config, folder.resolved)]
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        found = json.loads(folder.identity.read_bytes())
+        prints.append(("the base model's files", found["base"]))
+        prints += [(f"{name} data, {rows:,} examples", mark) for name, (rows, mark) in
+                   found["data"].items() if rows]  # fmt: skip
+    lines.append(table(("fingerprint (SHA-256)", ""), prints))
+    if story.provenance is not None:
+        versions = story.provenance.versions.items()
+        said = ", ".join(f"{code(f'{name} {version}')}" for name, version in versions)
+        lines += ["", f"With {said}."]
+    return lines
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return "not there"
