@@ -10,10 +10,10 @@ import argparse
 import time
 from pathlib import Path
 
-from trainer_core.answering.asked import asked_of
 from trainer_core.answering.models import TransformersModel
 from trainer_core.config.predict_section import BATCH
 from trainer_core.config.sampling import Sampling
+from trainer_core.data.asked import asked_of
 from trainer_core.engine.evaluate import all_of, prepared_like
 from trainer_core.engine.subject import subject_in
 from trainer_core.runs.control import Control

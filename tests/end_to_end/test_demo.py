@@ -42,7 +42,9 @@ def test_the_demo_trains_offline_and_learns(cli: Cli) -> None:
     losses = [e["values"]["loss"] for e in events(run) if e["type"] == "metrics"]
     assert len(losses) == 240
     assert losses[-1] < losses[0] / 10
-    before, after = [e for e in events(run) if e["type"] == "samples"]
+    before, *during, after = [e for e in events(run) if e["type"] == "samples"]
+    validated = [e["step"] for e in events(run) if e["type"] == "eval"]
+    assert [e["step"] for e in during] == validated[:-1]
     assert (before["when"], after["when"]) == ("before", "after")
     for old, new in zip(before["answers"], after["answers"], strict=True):
         assert old["answer"] != new["answer"]

@@ -283,14 +283,31 @@ EXAMPLES: dict[str, tuple[dict[str, Any], Shows]] = {
     "training.seed": ({"training.seed": 1}, lambda old, new: new.losses != old.losses),
     "training.sample_prompts": (
         {"training.sample_prompts": ["What does a hen say?"]},
-        lambda _, new: [e.when for e in new.of("samples")] == ["before", "after"],
-    ),
-    "training.sample_steps": (
-        {"training.sample_prompts": ["Hello"], "training.sample_steps": 2},
         lambda _, new: (
             [(e.when, e.step) for e in new.of("samples")]
-            == [("before", 0), ("during", 2), ("after", 4)]
+            == [("before", 0), ("during", 2), ("after", 4)]  # as often as validation
         ),
+    ),
+    "training.sample_steps": (
+        {"training.sample_prompts": ["Hello"], "training.sample_steps": 3},
+        lambda _, new: [e.step for e in new.of("samples")] == [0, 3, 4],
+    ),
+    "training.score_steps": (
+        {"training.score_steps": 2},
+        lambda old, new: (
+            [(e.step, e.rows) for e in new.of("scored")] == [(2, 10)]
+            and 0 <= new.of("scored")[0].scores["chrf"].value <= 1
+            and not old.of("scored")
+            and new.losses == old.losses
+        ),
+    ),
+    "training.score_rows": (
+        {"training.score_steps": 2, "training.score_rows": 3},
+        lambda _, new: [e.rows for e in new.of("scored")] == [3],
+    ),
+    "training.score_tokens": (
+        {"training.score_steps": 2, "training.score_tokens": 1},
+        lambda _, new: new.of("scored")[0].scores["exact"].value == 0,
     ),
     "training.sample_tokens": (
         {"training.sample_prompts": ["Tell me a story"], "training.sample_tokens": 1},

@@ -17,8 +17,10 @@ from trainer_core.runs.events import (
     Log,
     Progress,
     Samples,
+    Scored,
     Stage,
 )
+from trainer_core.runs.multi_run_events import Spread
 from tui.screens.train import TrainScreen
 from tui.widgets.loss_plot import LossPlot
 
@@ -208,3 +210,50 @@ async def test_a_flood_of_events_does_not_hold_up_the_keys(
         monkeypatch.setattr(screen, "FOLD_SECONDS", 0.03)
         await pilot.press("4")
         await until(lambda: "step 1/100" in screen_text(app), "all of the events")
+
+
+@pytest.mark.parametrize(("width", "together"), [(80, False), (160, True)])
+async def test_answers_stand_beside_those_of_the_base(
+    write_run: WriteRun, width: int, together: bool
+) -> None:
+    run = write_run()
+    run.live()
+    asked = "What is the plural of city?"
+    for when, step, answer in (
+        ("before", 0, "The plural is a story."),
+        ("during", 10, "The plural is many."),
+        ("during", 20, "The plural is cities."),
+    ):
+        said = [Answer(prompt=asked, answer=answer), Answer(prompt="Hm?", answer="Yes.")]
+        run.say(Samples.model_validate({"when": when, "step": step, "answers": said}))
+    async with opened(run, (width, 50)) as (app, pilot):
+        await until(lambda: "Answers" in screen_text(app), "the keys")
+        await pilot.press("s")
+        await until(lambda: f"{asked}  changed" in screen_text(app), "the answers")
+        text = screen_text(app)
+        assert "Hm?  same" in text
+        assert "step 20" in text
+        assert "many" not in text  # only the newest
+        line = next(line for line in text.splitlines() if "plural is cities." in line)
+        assert ("The plural is a story." in line) is together
+        marks = [
+            segment.text
+            for strip in app.screen._compositor.render_strips()
+            for segment in strip
+            if segment.style is not None and segment.style.underline and segment.style.bold
+        ]
+        assert marks == ["cities."]
+
+
+async def test_scores_of_a_slice_and_the_tokens_guessed(write_run: WriteRun) -> None:
+    run = write_run()
+    run.live()
+    run.train(1, 40, lambda step: 1.0)
+    values = {"eval_mean_token_accuracy": 0.9127}
+    run.say(Eval(step=40, epoch=1.0, loss=0.5, best=True, values=values))
+    exact = Spread(value=0.45, low=0.3, high=0.6)
+    run.say(Scored(step=40, rows=20, scores={"exact": exact}))
+    async with opened(run) as (app, _):
+        await until(lambda: "0.5000 (best 0.5000), 91.3% guessed" in screen_text(app), "accuracy")
+        said = "20 rows at step 40  exact 0.450"
+        await until(lambda: said in screen_text(app), "the scores")

@@ -5,11 +5,11 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from trainer_core.answering.asked import Asked, asked_in_file, asked_in_words, asked_of
 from trainer_core.answering.memory_log import MemoryLog
 from trainer_core.answering.models import AskedModel, TransformersModel
 from trainer_core.config.data_section import SPLITS, DataSection
 from trainer_core.config.predict_section import PredictRequest
+from trainer_core.data.asked import Asked, asked_in_file, asked_in_words, asked_of
 from trainer_core.engine.base_model import fetch, quieten
 from trainer_core.engine.evaluate import all_of, prepared_like
 from trainer_core.engine.subject import Subject, subject_in

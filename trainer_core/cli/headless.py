@@ -35,6 +35,7 @@ from trainer_core.runs.events import (
     Predicted,
     Progress,
     Samples,
+    Scored,
     Stage,
     State,
     encode,
@@ -231,7 +232,13 @@ class TextLines:
                 self._print(line)
         elif isinstance(event, Eval):
             best = " (best so far)" if event.best else ""
-            self._print(f"step {event.step:,}: validation loss {event.loss:.4f}{best}")
+            guessed = event.values.get("eval_mean_token_accuracy")
+            tokens = f", {guessed:.1%} of tokens guessed" if guessed is not None else ""
+            self._print(f"step {event.step:,}: validation loss {event.loss:.4f}{tokens}{best}")
+        elif isinstance(event, Scored) and event.step:
+            self._print(f"step {event.step:,}: scores of {event.rows:,} answers")
+            for line in score_lines(event):
+                self._print(line)
         elif isinstance(event, Checkpoint):
             self._print(f"step {event.step:,}: saved {event.path}")
         elif isinstance(event, RunStart):
@@ -278,7 +285,7 @@ class TextLines:
             self._print(f"  saved           {ended.saved}")
         for command in ended.commands:
             self._print(f"  next            {clean(command)}")
-        for line in score_lines(view):
+        for line in score_lines(view.scored) if view.scored and not view.scored.step else []:
             self._print(line)
         for line in predicted_lines(view):
             self._print(line)
@@ -336,13 +343,11 @@ def step_line(view: RunView) -> str:
     return "  ".join(parts)
 
 
-def score_lines(view: RunView) -> list[str]:
+def score_lines(scored: Scored) -> list[str]:
     """How good the answers are, each score with its 95 % interval."""
-    if view.scored is None:
-        return []
     return [
         f"  {name:<15} {found.value:.3f}  [{found.low:.3f}, {found.high:.3f}]"
-        for name, found in view.scored.scores.items()
+        for name, found in scored.scores.items()
     ]
 
 

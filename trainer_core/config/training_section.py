@@ -109,11 +109,24 @@ class TrainingSection(Section):
     sample_prompts: list[Text] = Field(
         [], description="Prompts answered before and after training, to see the difference."
     )
-    sample_steps: Count | None = Field(
-        None, description="Steps between two answers while training goes on; none if not set."
+    sample_steps: Auto | Count | None = Field(
+        "auto",
+        description="Steps between two rounds of answers to them while training goes on; null: "
+        "none. auto: as eval_steps.",
     )
     sample_tokens: Annotated[int, Field(ge=1, le=4096)] = Field(
         48, description="Longest answer to a sample prompt, in tokens."
+    )
+    score_steps: Count | None = Field(
+        None,
+        description="Steps between two scorings: rows of validation are answered and compared with "
+        "what is expected. Only when asked for, if not set.",
+    )
+    score_rows: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        20, description="Rows of validation that a scoring answers, spread evenly over them."
+    )
+    score_tokens: Annotated[int, Field(ge=1, le=4096)] = Field(
+        128, description="Longest answer in a scoring, in tokens."
     )
 
     @model_validator(mode="after")

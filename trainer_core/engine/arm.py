@@ -152,7 +152,7 @@ class Arm:
             part.rows,
             part.bins,
             place,
-            lambda step: self._outcome.answer("during", step),
+            self._outcome,
         )
 
     # --- between two runs ------------------------------------------------------------------------

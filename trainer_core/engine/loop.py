@@ -108,7 +108,9 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         self.best_step: int | None = None
         self.best_loss: float | None = None
         self.on_best: Callable[[], None] | None = None
+        # Asides between two steps: the sample prompts, and a slice of validation.
         self.on_samples: Callable[[int], None] | None = None
+        self.on_score: Callable[[int], None] | None = None
         super().__init__(**arguments)
         # Progress on a terminal is the client's work; stdout goes to worker.log.
         for callback in list(self.callback_handler.callbacks):
@@ -306,11 +308,11 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         self._micro_batches.begin_step()
         self._remember()
         super()._maybe_log_save_evaluate(*arguments, **named)
-        wishes, every = self._wishes, self._settings.sample_steps
-        if every and self.step % every == 0 and self.step < self._total and self.on_samples:
-            self.on_samples(self.step)
-            self._recorder.record(Stage(stage="training"))
-            self._pace.pause()
+        wishes, settings = self._wishes, self._settings
+        if self._is_due(settings.sample_steps):
+            self._aside(self.on_samples)
+        if self._is_due(settings.score_steps):
+            self._aside(self.on_score)
         self._obey()
         if wishes.paused and not wishes.stopping:
             why = f": {wishes.pause_reason}" if wishes.pause_reason else ""
@@ -323,6 +325,15 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         self._remember()
         if wishes.stopping and not self.control.should_training_stop:
             self._stop()
+
+    def _is_due(self, every: int | str | None) -> bool:
+        return isinstance(every, int) and self.step % every == 0 and self.step < self._total
+
+    def _aside(self, do: Callable[[int], None] | None) -> None:
+        if do is not None:
+            do(self.step)
+            self._recorder.record(Stage(stage="training"))
+            self._pace.pause()
 
     def _stop(self) -> None:
         self._recorder.record(Stage(stage="stopping", detail=self._wishes.reason))
@@ -344,10 +355,12 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         self._after_step = loop_state.random_state(), self._tokens
 
     def _obey(self) -> None:
-        if self._wishes.take_save():
+        if self._wishes.take("save"):
             self.save("asked for")
-        if self._wishes.take_evaluate() and self.eval_dataset is not None:
+        if self._wishes.take("evaluate") and self.eval_dataset is not None:
             self.evaluate()
+        if self._wishes.take("score"):
+            self._aside(self.on_score)
 
     # --- what it saves ---------------------------------------------------------------------------
 

@@ -4,12 +4,17 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
+from trainer_core.config.sampling import Sampling
+from trainer_core.data.asked import asked_of
 from trainer_core.engine.adapter import save_trained
 from trainer_core.engine.answers import answer_prompts
+from trainer_core.engine.generate import generate, ids_of
 from trainer_core.engine.loop import Loop
 from trainer_core.engine.lora import FROM_THE_BASE
 from trainer_core.engine.session import Session
-from trainer_core.runs.events import Finished, Samples, Stage
+from trainer_core.errors import StoppedError
+from trainer_core.runs.events import Finished, Notice, Samples, Scored, Stage
+from trainer_core.scoring.answers import score_answers
 
 
 class Outcome:
@@ -43,6 +48,32 @@ class Outcome:
                 self._control,
             )
         self._recorder.record(Samples(when=when, step=step, answers=answers))
+
+    def score(self, step: int) -> None:
+        """Answer some rows of validation, and say how good the answers are. A stop ends it without
+        a word of them."""
+        talks = self._ready.prepared.conversations("validation", self._config.training.score_rows)
+        asked = [one for talk in talks if (one := asked_of(talk)) is not None]
+        if not asked:
+            self._recorder.record(
+                Notice(message="no row of validation has an answer, so nothing can be scored")
+            )
+            return
+        self._recorder.record(Stage(stage="scoring", detail=f"{len(asked):,} rows of validation"))
+        encoder, most = self._ready.encoder, self._config.training.score_tokens
+        prompts = [ids_of(encoder, one.turns, one.tools) for one in asked]
+        answers = [""] * len(asked)
+        try:
+            with self._session.backend.answering(self._model, self._config):
+                made = generate(
+                    self._model, encoder, prompts, Sampling(most), control=self._control
+                )
+                for place, answer in made:
+                    answers[place] = answer.text
+        except StoppedError:
+            return
+        scores = score_answers(answers, [one.expected or "" for one in asked])
+        self._recorder.record(Scored(step=step, rows=len(asked), scores=scores))
 
     def save(self, name: Literal["best", "last"]) -> Path:
         """Write what was trained, for others to use."""

@@ -46,7 +46,7 @@ class Ready:
     train: Examples
     validation: Examples
     run: ResolvedRun
-    report: DataReport
+    prepared: Prepared
     # Where examples are packed: the rows of each split.
     train_bins: Bins | None = None
     validation_bins: Bins | None = None
@@ -108,7 +108,7 @@ def make_ready(
         train,
         validation,
         resolved,
-        prepared.report,
+        prepared,
         train_bins,
         validation_bins,
         shards,

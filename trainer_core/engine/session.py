@@ -3,7 +3,6 @@
 Light at import: a backend must be imported before the loop is.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from trainer_core.tokens.prepare import Examples
 
 if TYPE_CHECKING:
     from trainer_core.engine.loop import Loop, Place
+    from trainer_core.engine.outcome import Outcome
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,10 @@ class Session:
         rows: Examples,
         bins: Bins | None,
         place: "Place",
-        on_samples: Callable[[int], None],
+        outcome: "Outcome",
     ) -> "Loop":
-        """A loop of `training.steps` steps over `rows`, with its checkpoints in `folder`."""
+        """A loop of `training.steps` steps over `rows`, with its checkpoints in `folder`; `outcome`
+        shows between steps what it has learnt."""
         from trainer_core.engine.batches import collator, rows_of_step, to_dataset
         from trainer_core.engine.loop import Loop
         from trainer_core.engine.loop_config import loop_config
@@ -89,5 +90,6 @@ class Session:
             data_collator=collator(training.packing, ready.encoder.tokenizer.pad_id),
             processing_class=self.tokenizer,
         )
-        loop.on_samples = on_samples
+        loop.on_samples = lambda step: outcome.answer("during", step)
+        loop.on_score = outcome.score
         return loop

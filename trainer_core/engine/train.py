@@ -71,7 +71,7 @@ def train(
     if resolved is None:
         write_resolved(folder.resolved, ready.run)
     with suppress(OSError):  # nothing depends on it
-        write_provenance(folder, ready.report)
+        write_provenance(folder, ready.prepared.report)
     run = ready.run
     recorder.record(
         Plan(
@@ -199,7 +199,7 @@ def _train(session: Session, started: float) -> Finished:
         ready.train,
         ready.train_bins,
         Place(),
-        lambda step: outcome.answer("during", step),
+        outcome,
     )
     loop.on_best = outcome.save_best
     session.control.holds_work = True

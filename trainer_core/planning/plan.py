@@ -339,6 +339,9 @@ def _intervals(choices: Choices, total: int, of_a_run: int) -> None:
     choices.decide_open(
         "training.eval_steps", between, "ten times in a run, at least every 500 steps"
     )
+    choices.decide_open(
+        "training.sample_steps", choices.config.training.eval_steps, "as often as validation"
+    )
     between = max(1, min(200, of_a_run // 5))
     choices.decide_open(
         "training.save_steps", between, "five times in a run, at least every 200 steps"

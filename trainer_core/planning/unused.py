@@ -38,6 +38,7 @@ def unused(config: RunConfig, origins: Mapping[str, Origin], data: DataFacts) ->
         "training.min_delta": (training.patience is None, "training.patience is not set"),
         "training.sample_steps": (not training.sample_prompts, "there are no sample_prompts"),
         "training.sample_tokens": (not training.sample_prompts, "there are no sample_prompts"),
+        "training.score_steps": (data.validation == 0, "there are no validation rows"),
         "tracking.project": (not config.tracking.to, "tracking.to names no tracker"),
     }
     reasons |= _of_multi_run(config)

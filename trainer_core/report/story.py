@@ -58,6 +58,7 @@ def read_story(folder: RunFolder) -> Story:
         story.resolved = read_resolved(folder.resolved)
     story.provenance = read_provenance(folder)
     stage: Stage | None = None
+    asked: dict[tuple[str, int], Samples] = {}
     for event in _events(folder):
         story.view.apply(event)
         if isinstance(event, Stage):
@@ -70,13 +71,14 @@ def read_story(folder: RunFolder) -> Story:
         elif isinstance(event, Eval):
             story.evals.append(event)
         elif isinstance(event, Samples):
-            story.samples.append(event)
+            asked[event.when, event.step] = event  # a resume answers again
         elif isinstance(event, Checkpoint):
             story.checkpoints.append(event)
         elif isinstance(event, Notice):
             story.notices.append(event)
         elif isinstance(event, Exported):
             story.exports.append(event)
+    story.samples = [*asked.values()]
     if stage is not None and story.view.outcome is not None:
         passed = story.view.outcome.time - stage.time
         story.seconds[stage.stage] = story.seconds.get(stage.stage, 0.0) + passed

@@ -9,7 +9,9 @@ from typing import Any, Literal, get_args
 from trainer_core.config.safety_section import SafetySection
 from trainer_core.errors import BackpropError
 
-CommandName = Literal["pause", "resume", "save", "evaluate", "stop", "abort"]
+CommandName = Literal["pause", "resume", "save", "evaluate", "score", "stop", "abort"]
+# Done once each time they are asked for, between two steps.
+Once = Literal["save", "evaluate", "score"]
 COMMANDS: tuple[str, ...] = get_args(CommandName)
 
 
@@ -27,8 +29,8 @@ class Question:
 class Control:
     """Wishes, set from any thread, polled by the engine between steps.
 
-    Of the user: `save` and `evaluate` are taken once; `pause` lasts until `resume` or `stop`;
-    `stop` saves and ends; `abort` ends without saving.
+    Of the user: `save`, `evaluate` and `score` are taken once; `pause` lasts until `resume` or
+    `stop`; `stop` saves and ends; `abort` ends without saving.
 
     Of whoever watches the machine: holds, each by its name. The job is paused while the user paused
     it or a hold lasts; `resume` lifts the user's pause alone. `give_up` ends it with an error.
@@ -36,8 +38,7 @@ class Control:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._save = False
-        self._evaluate = False
+        self._once: set[str] = set()
         # A job that answers none keeps only the newest few.
         self._questions: deque[Question] = deque(maxlen=MAX_QUESTIONS)
         self._paused_by_user = False
@@ -100,26 +101,19 @@ class Control:
                 self._paused_by_user = True
             elif command == "resume":
                 self._paused_by_user = False
-            elif command == "save":
-                self._save = True
-            elif command == "evaluate":
-                self._evaluate = True
+            elif command in get_args(Once):
+                self._once.add(command)
             else:
                 self.stopping = True
                 self.aborting = self.aborting or command == "abort"
                 self.reason = self.reason or reason
             self._changed.notify_all()
 
-    def take_save(self) -> bool:
-        """Whether a checkpoint was asked for since the last call."""
+    def take(self, command: Once) -> bool:
+        """Whether this was asked for since the last call."""
         with self._changed:
-            wanted, self._save = self._save, False
-        return wanted
-
-    def take_evaluate(self) -> bool:
-        """Whether a validation was asked for since the last call."""
-        with self._changed:
-            wanted, self._evaluate = self._evaluate, False
+            wanted = command in self._once
+            self._once.discard(command)
         return wanted
 
     def put_question(self, question: Question) -> None:
@@ -135,11 +129,9 @@ class Control:
             return None if self.stopping else self._questions.popleft()
 
     def wait_while_paused(self) -> None:
-        """Block until resumed or stopped; a checkpoint asked for in between ends the wait too."""
+        """Block until resumed or stopped; what is asked for in between ends the wait too."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: not self.paused or self.stopping or self._save or self._evaluate
-            )
+            self._changed.wait_for(lambda: not self.paused or self.stopping or self._once)
 
     def wait_for_stop(self, seconds: float) -> bool:
         """Wait so long, less where the job shall end before; returns whether it shall."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from trainer_core.runs.events import Eval, Event, Metrics
+from trainer_core.runs.events import Eval, Event, Metrics, Scored
 
 Floats = npt.NDArray[np.float64]
 
@@ -107,6 +107,12 @@ def points_of(event: Event) -> Iterator[tuple[str, int, float]]:
             yield "tokens_per_second", event.step, event.tokens_per_second
     elif isinstance(event, Eval):
         yield "eval_loss", event.step, event.loss
+        guessed = event.values.get("eval_mean_token_accuracy")
+        if guessed is not None:
+            yield "eval_accuracy", event.step, guessed
+    elif isinstance(event, Scored) and event.step:
+        for name, found in event.scores.items():
+            yield f"score_{name}", event.step, found.value
 
 
 def curve_path(folder: Path, name: str) -> Path:

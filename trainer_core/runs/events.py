@@ -209,11 +209,13 @@ class Predicted(BaseEvent):
 
 
 class Scored(BaseEvent):
-    """How good the answers of a prediction job are beside those that were expected: scores of 0 to
-    1 by name (scoring/answers.py), each with its 95 % interval over the `rows`; and `perplexity`,
-    lower is better, that of the rows' trained tokens."""
+    """How good the answers of a prediction job are, or of a training after `step` to some rows of
+    validation, beside those that were expected: scores of 0 to 1 by name (scoring/answers.py),
+    each with its 95 % interval over the `rows`; and `perplexity`, lower is better, that of the
+    rows' trained tokens."""
 
     type: Literal["scored"] = "scored"
+    step: int = 0
     rows: int
     scores: dict[str, Spread]
 

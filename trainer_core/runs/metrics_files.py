@@ -12,7 +12,16 @@ from collections import deque
 from typing import Any
 
 from trainer_core.runs.curves import curve_path, pack, points_of
-from trainer_core.runs.events import Eval, Event, Finished, Hardware, Metrics, Plan, Predicted
+from trainer_core.runs.events import (
+    Eval,
+    Event,
+    Finished,
+    Hardware,
+    Metrics,
+    Plan,
+    Predicted,
+    Scored,
+)
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.jsonl import AppendFile
 
@@ -62,6 +71,10 @@ class MetricsFiles:
         elif isinstance(event, Eval):
             facts = event.model_dump(include={"time", "step", "epoch", "best"})
             self._append("training", {"event": "evaluate", **facts, "eval_loss": event.loss})
+        elif isinstance(event, Scored) and event.step:
+            scores = {name: found.value for name, found in event.scores.items()}
+            facts = event.model_dump(include={"time", "step", "rows"})
+            self._append("training", {"event": "score", **facts, **scores})
         elif isinstance(event, Finished):
             facts = event.model_dump(include={"time", "step", "outcome", "elapsed"})
             self._append("training", {"event": "train_end", **facts, **event.summary})

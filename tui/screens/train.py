@@ -46,6 +46,13 @@ class TrainScreen(TrainRuns):
         Binding("p", "pause", "Pause", tooltip="Hold the training after this step, or go on"),
         Binding("c", "ask('save')", "Save", tooltip="Save a checkpoint after this step"),
         Binding("e", "ask('evaluate')", "Eval", tooltip="Validate after this step"),
+        Binding(
+            "a",
+            "ask('score')",
+            "Score",
+            show=False,
+            tooltip="Answer rows of validation after this step, and score the answers",
+        ),
         Binding("x", "stop", "Stop", tooltip="Save and end the run"),
         Binding("s", "samples", "Answers", tooltip="The sample answers, or the log"),
         *FORGETTING,
@@ -102,7 +109,7 @@ class TrainScreen(TrainRuns):
         self._status, self._looked, self._way_on = None, 0.0, ""
         self._client = RunClient(folder, "dashboard", stay=True)
         self.query_one(LogPane).forget()
-        self.query_one("#lower").remove_class("-samples")
+        self.remove_class("-samples")
         self.show_forgetting(False)
 
     def _tick(self) -> None:
@@ -139,7 +146,7 @@ class TrainScreen(TrainRuns):
             self._spark = line
             self.query_one("#spark", Static).update(f"loss {line}")
         self.query_one(Gauges).show(view.hardware)
-        if self.query_one("#lower").has_class("-samples"):
+        if self.has_class("-samples"):
             self.query_one(SamplesPane).show(view)
 
     def _show_head(self) -> None:
@@ -203,7 +210,7 @@ class TrainScreen(TrainRuns):
         if time.time() - outcome.time < 5:
             self.app.bell()
         if self._view.samples.get("after"):
-            self.query_one("#lower").add_class("-samples")
+            self.add_class("-samples")
             self.query_one(SamplesPane).show(self._view)
 
     def _find_way_on(self, folder: RunFolder) -> str:
@@ -236,7 +243,11 @@ class TrainScreen(TrainRuns):
         if why_not:
             self.notify(why_not, severity="warning")
         elif self._client is not None and self._client.send(command):
-            words = {"save": "Saving after this step", "evaluate": "Validating after this step"}
+            words = {
+                "save": "Saving after this step",
+                "evaluate": "Validating after this step",
+                "score": "Scoring answers after this step",
+            }
             self.notify(words.get(command, f"{command.capitalize()} asked for"), timeout=2)
         else:
             self.notify("The worker cannot be reached", severity="error")
@@ -284,9 +295,8 @@ class TrainScreen(TrainRuns):
 
     def action_samples(self) -> None:
         """The sample answers in place of the log, or the log again."""
-        lower = self.query_one("#lower")
-        lower.toggle_class("-samples")
-        if lower.has_class("-samples"):
+        self.toggle_class("-samples")
+        if self.has_class("-samples"):
             self.query_one(SamplesPane).show(self._view)
 
     def action_log_scale(self) -> None:

@@ -2,9 +2,11 @@
 
 import time
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual.widgets import Static
 
+from trainer_core.runs.events import Scored
 from trainer_core.runs.multi_run_events import RunStart
 from trainer_core.runs.view import RunView
 from trainer_core.text import duration, one_line
@@ -25,6 +27,8 @@ class RunNumbers(Static):
         lines = [stage_line(view), step_line(view, self.size.width), loss_line(view)]
         if view.run is not None:
             lines.insert(1, run_line(view.run, view.step))
+        if view.scored is not None:
+            lines.append(score_line(view.scored, self.size.width))
         text = Text("\n").join(lines)
         if text.plain != self._said:
             self._said = text.plain
@@ -91,5 +95,18 @@ def loss_line(view: RunView) -> Text:
         line.append(f"{label} ", "dim").append(form.format(last) if last is not None else "–")
         if name == "eval_loss" and view.best_eval is not None:
             line.append(f" (best {view.best_eval:.4f})")
-        line.append("   ")
+            guessed = view.curve("eval_accuracy").last
+            if guessed is not None:
+                line.append(f", {guessed:.1%} guessed")
+        line.append("  ")
+    return line
+
+
+def score_line(scored: Scored, width: int) -> Text:
+    """`20 rows at step 40  exact 0.450  token_f1 0.600`, as many scores as there is room for."""
+    line = Text().append(f"{scored.rows:,} rows at step {scored.step:,}", "dim")
+    for name, found in scored.scores.items():
+        score = f"  {one_line(name, limit=20)} ", f"{found.value:.3f}"
+        if line.cell_len + cell_len("".join(score)) <= width:
+            line.append(score[0], "dim").append(score[1])
     return line
