@@ -63,7 +63,7 @@ def _application() -> "typer.Typer":
         multi_run,
         plan,
         predict,
-        runs,
+        replay,
         smoke,
         stop,
         train,
@@ -71,6 +71,7 @@ def _application() -> "typer.Typer":
     )
     from trainer_core.cli.config import config
     from trainer_core.cli.dashboard import open_dashboard
+    from trainer_core.cli.runs import runs
 
     application = typer.Typer(
         name="backprop",
@@ -98,6 +99,7 @@ def _application() -> "typer.Typer":
             raise typer.Exit(open_dashboard(None, fps))
 
     application.add_typer(config, name="config")
+    application.add_typer(runs, name="runs")
     commands = (
         demo,
         train,
@@ -109,7 +111,7 @@ def _application() -> "typer.Typer":
         predict,
         eval,
         generate,
-        runs,
+        replay,
         attach,
         stop,
         ui,
