@@ -27,6 +27,9 @@ def test_import_contracts() -> None:
         "import trainer_core.worker.client, trainer_core.worker.supervisor",
         "from trainer_core.cli import _application; _application()",
         "from trainer_core.cli import main; sys.argv = ['backprop', 'runs']; main()",
+        "from trainer_core.cli import _application; _application()\n"
+        "import trainer_core.history.reading, trainer_core.history.comparing\n"
+        "import trainer_core.history.removing, trainer_core.history.replay",
         "from trainer_core.cli.launch import preflight\n"
         "from trainer_core.config.load import load_config\n"
         "preflight(load_config(Path('configs/demo/demo.yaml')))",

@@ -1,9 +1,10 @@
 """What was made of a run: its exports, the prompts that were answered, the runs of a multi-run."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,49 +19,32 @@ from trainer_core.runs.multi_run_events import Spread
 from trainer_core.runs.status import read_status, shown_state
 from trainer_core.runs.trained import UNDONE
 
+_Place = TypeVar("_Place")
+_Fact = TypeVar("_Fact")
+_PART = re.compile(r"run-(\d+)")
 _SCORES: TypeAdapter[dict[str, Spread]] = TypeAdapter(dict[str, Spread])
 
 
 class UnreadableError(ValueError):
-    """A file that is there and cannot be understood."""
+    """A file that is there and cannot be understood; its name."""
 
 
-def exports_of(folder: RunFolder) -> Iterator[ExportFacts | UnreadableError]:
-    """Each export, in order, with the checks of what it made."""
-    for job in _jobs(folder.exports):
-        try:
-            yield _export(folder, job)
-        except UnreadableError as error:
-            yield error
+def exports_of(folder: RunFolder, unread: list[str]) -> list[ExportFacts]:
+    """Each export, in order, with the checks of what it made. What cannot be read goes into
+    `unread`, here and below."""
+    return _each(_jobs(folder.exports), lambda job: _export(folder, job), unread)
 
 
-def predictions_of(folder: RunFolder) -> Iterator[PredictionFacts | UnreadableError]:
+def predictions_of(folder: RunFolder, unread: list[str]) -> list[PredictionFacts]:
     """Each prediction job, in order, with its scores."""
-    for job in _jobs(folder.predictions):
-        try:
-            yield _prediction(folder, job)
-        except UnreadableError as error:
-            yield error
+    return _each(_jobs(folder.predictions), lambda job: _prediction(folder, job), unread)
 
 
-def parts_of(folder: RunFolder) -> Iterator[PartFacts | UnreadableError]:
-    """The runs of a multi-run, in order. Run 0 is what was scored before the first."""
-    for path in sorted(folder.path.glob("run-[0-9]*")):
-        number = path.name.removeprefix("run-")
-        if not number.isdigit() or not int(number) or not path.is_dir():
-            continue
-        part = RunFolder(path)
-        try:
-            done = read_json(part.done) or {}
-            known = PartFacts.model_fields.keys() & done.keys() - {"number", "name"}
-            yield PartFacts(
-                number=int(number),
-                done=bool(done),
-                undone=(path / UNDONE).exists(),
-                **{name: done[name] for name in known},
-            )
-        except (UnreadableError, ValidationError):
-            yield UnreadableError(f"{path.name}/{part.done.name}")
+def parts_of(folder: RunFolder, unread: list[str]) -> list[PartFacts]:
+    """The runs of a multi-run, in order; run-00, what was scored before the first, is none."""
+    found = {int(m[1]): p for p in folder.path.glob("run-*") if (m := _PART.fullmatch(p.name))}
+    found.pop(0, None)
+    return _each(sorted(found), lambda number: _part(number, folder.part(number)), unread)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -70,10 +54,40 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError):
-        raise UnreadableError(f"{path.parent.name}/{path.name}") from None
+        raise UnreadableError(_named(path)) from None
     if not isinstance(found, dict):
-        raise UnreadableError(f"{path.parent.name}/{path.name}")
+        raise UnreadableError(_named(path))
     return found
+
+
+def _named(path: Path) -> str:
+    return "/".join(path.parts[-3:])
+
+
+def _each(
+    places: Iterable[_Place], read: Callable[[_Place], _Fact], unread: list[str]
+) -> list[_Fact]:
+    found = []
+    for place in places:
+        try:
+            found.append(read(place))
+        except UnreadableError as error:
+            unread.append(str(error))
+    return found
+
+
+def _part(number: int, part: RunFolder) -> PartFacts:
+    done = read_json(part.done) or {}
+    known = PartFacts.model_fields.keys() & done.keys() - {"number", "name", "done", "undone"}
+    try:
+        return PartFacts(
+            number=number,
+            done=bool(done),
+            undone=(part.path / UNDONE).exists(),
+            **{name: done[name] for name in known},
+        )
+    except ValidationError:
+        raise UnreadableError(_named(part.done)) from None
 
 
 def _jobs(folder: Path) -> list[RunFolder]:
@@ -122,7 +136,7 @@ def _prediction(run: RunFolder, job: RunFolder) -> PredictionFacts:
             gates=compared.get("gates") or [],
         )
     except ValidationError:
-        raise UnreadableError(f"{job.path.name}/summary.json or eval.json") from None
+        raise UnreadableError(f"{_named(job.path / 'summary.json')} or eval.json") from None
 
 
 def _asked(request: dict[str, Any]) -> str:

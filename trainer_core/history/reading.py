@@ -4,9 +4,11 @@ import os
 import stat
 from collections.abc import Iterator
 
+from pydantic import TypeAdapter
+
 from trainer_core.errors import BackpropError
 from trainer_core.history.facts import Material, Place, RunFacts, Setting
-from trainer_core.history.made import UnreadableError, exports_of, parts_of, predictions_of
+from trainer_core.history.made import exports_of, parts_of, predictions_of
 from trainer_core.history.measured import (
     curve_facts,
     read_points,
@@ -24,6 +26,7 @@ from trainer_core.runs.registry import RunEntry
 from trainer_core.runs.trained import trained_places
 from trainer_core.text import one_line
 
+_MATERIAL: TypeAdapter[dict[str, tuple[int, str]]] = TypeAdapter(dict[str, tuple[int, str]])
 # More warnings than a person reads.
 MOST_WARNINGS = 50
 # Of the events, which may be very many, only these are parsed.
@@ -60,7 +63,7 @@ def read_facts(entry: RunEntry) -> RunFacts:
     ):
         try:
             read(folder, facts)
-        except (OSError, ValueError, KeyError, TypeError, BackpropError) as error:
+        except (OSError, ValueError, BackpropError) as error:
             facts.unread.append(one_line(f"{name}: {error}", limit=200))
     facts.size = folder_size(folder)
     return facts
@@ -115,26 +118,22 @@ def _identity(folder: RunFolder, facts: RunFacts) -> None:
         return
     facts.material = {
         split: Material(rows=rows, fingerprint=fingerprint)
-        for split, (rows, fingerprint) in found["data"].items()
+        for split, (rows, fingerprint) in _MATERIAL.validate_python(found.get("data")).items()
     }
-    facts.base = str(found["base"])
+    facts.base = str(found.get("base", ""))
 
 
 def _said(folder: RunFolder, facts: RunFacts) -> None:
     """Warnings; of a multi-run its runs and what was forgotten."""
-    parts = {}
-    for part in parts_of(folder):
-        if isinstance(part, UnreadableError):
-            facts.unread.append(str(part))
-        else:
-            parts[part.number] = part
+    parts = {part.number: part for part in parts_of(folder, facts.unread)}
     for event in _events(folder):
         if isinstance(event, Notice) and len(facts.warnings) < MOST_WARNINGS:
             facts.warnings.append(event.message)
         elif isinstance(event, RunStart) and not event.arm and event.run in parts:
             parts[event.run].name = event.name
-        elif isinstance(event, Forgetting) and not event.arm and "merged" in event.summaries:
-            facts.forgetting = event.summaries["merged"]["loss"].forgetting
+        elif isinstance(event, Forgetting) and not event.arm:
+            summary = event.summaries.get("merged", {}).get("loss")
+            facts.forgetting = summary.forgetting if summary is not None else None
     facts.runs = list(parts.values())
 
 
@@ -160,16 +159,8 @@ def _trained(folder: RunFolder, facts: RunFacts) -> None:
 
 
 def _made(folder: RunFolder, facts: RunFacts) -> None:
-    for export in exports_of(folder):
-        if isinstance(export, UnreadableError):
-            facts.unread.append(f"exports/{export}")
-        else:
-            facts.exports.append(export)
-    for prediction in predictions_of(folder):
-        if isinstance(prediction, UnreadableError):
-            facts.unread.append(f"predictions/{prediction}")
-        else:
-            facts.predictions.append(prediction)
+    facts.exports = exports_of(folder, facts.unread)
+    facts.predictions = predictions_of(folder, facts.unread)
 
 
 def _replayed(folder: RunFolder, facts: RunFacts) -> None:
