@@ -118,13 +118,13 @@ def test_only_the_checkpoints(tmp_path: Path) -> None:
     run.folder.adapter.mkdir()
     (run.folder.adapter / "kept").touch()
     removal = removal_of(entry_of(run), checkpoints_only=True)
-    assert set(removal.folders) == set(place)
+    assert set(removal.checkpoints or ()) == set(place)
     assert removal.size == 4 * 1004
-    remove(removal, checkpoints_only=True)
+    remove(removal)
     assert not [path for path in place if path.exists()]
     assert (run.folder.adapter / "kept").exists()
     assert find_run("a").state == "finished"
-    assert removal_of(entry_of(run), checkpoints_only=True).folders == ()
+    assert removal_of(entry_of(run), checkpoints_only=True).checkpoints == ()
 
 
 def test_of_a_run_that_can_go_on_the_newest_whole_checkpoint_stays(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_of_a_run_that_can_go_on_the_newest_whole_checkpoint_stays(tmp_path: Pat
     run.show("stopped")
     old, newest = checkpoint(run.folder, 5), checkpoint(run.folder, 10)
     half = checkpoint(run.folder, 12, whole=False)
-    remove(removal_of(entry_of(run), checkpoints_only=True), checkpoints_only=True)
+    remove(removal_of(entry_of(run), checkpoints_only=True))
     assert [path.exists() for path in (old, newest, half)] == [False, True, False]
 
 
@@ -140,5 +140,5 @@ def test_checkpoints_behind_a_link_stay(tmp_path: Path) -> None:
     run = finished(tmp_path / "a", "a")
     elsewhere = checkpoint(RunFolder(tmp_path / "disk"), 5)
     run.folder.checkpoints.symlink_to(elsewhere.parent)
-    assert removal_of(entry_of(run), checkpoints_only=True).folders == ()
+    assert removal_of(entry_of(run), checkpoints_only=True).checkpoints == ()
     assert elsewhere.exists()

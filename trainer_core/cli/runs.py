@@ -133,7 +133,7 @@ def export(
         write_parts_atomically(output.expanduser(), (f"{line}\n".encode() for line in lines))
     except OSError as error:
         raise UserError(f"{output} cannot be written: {error.strerror}") from None
-    say(f"{len(entries):,} run{'s' if len(entries) != 1 else ''} written to {output}")
+    say(f"{_counted(len(entries))} written to {output}")
 
 
 @runs.command()
@@ -161,20 +161,23 @@ def rm(
     removals = [
         removal
         for entry in _to_remove(chosen, older_than, failed=failed)
-        if (removal := removal_of(entry, checkpoints_only=checkpoints_only)).size
-        or not checkpoints_only
+        if (removal := removal_of(entry, checkpoints_only=checkpoints_only)).checkpoints != ()
     ]
     if not removals:
         print("There is nothing to remove.")
         return
     print("\n".join(table([_removed_row(removal) for removal in removals])))
-    total = f"{size(sum(removal.size for removal in removals))} of {len(removals):,} runs"
+    total = f"{size(sum(removal.size for removal in removals))} of {_counted(len(removals))}"
     if not yes and not _agrees(f"Remove {total}?"):
         print("Nothing was removed.")
         return
     for removal in removals:
         remove(removal)
     print(f"Removed: {total}.")
+
+
+def _counted(runs: int) -> str:
+    return f"{runs:,} run{'s' if runs != 1 else ''}"
 
 
 def _row(entry: RunEntry) -> tuple[str, ...]:
@@ -226,7 +229,8 @@ def _to_remove(
 
 
 def _removed_row(removal: Removal) -> tuple[str, ...]:
-    what = f"{len(removal.folders):,} checkpoints" if removal.folders else removal.entry.state
+    spare = removal.checkpoints
+    what = removal.entry.state if spare is None else f"{len(spare):,} checkpoints"
     return (
         f"{size(removal.size):>10}",
         one_line(removal.entry.id),

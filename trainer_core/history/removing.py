@@ -16,11 +16,11 @@ _STEP = re.compile(r"step-(\d+)")
 
 @dataclass(frozen=True)
 class Removal:
-    """What goes: of a run the `folders`, or all of it where there are none; `size` in bytes."""
+    """What goes of a run: these `checkpoints`, or all of it where that is None; `size` in bytes."""
 
     entry: RunEntry
     size: int
-    folders: tuple[Path, ...] = ()
+    checkpoints: tuple[Path, ...] | None = None
 
 
 def removal_of(entry: RunEntry, *, checkpoints_only: bool = False) -> Removal:
@@ -28,17 +28,17 @@ def removal_of(entry: RunEntry, *, checkpoints_only: bool = False) -> Removal:
     require_removable(entry)
     if not checkpoints_only:
         return Removal(entry, folder_size(entry.folder))
-    folders = tuple(_spare_checkpoints(entry))
-    return Removal(entry, sum(folder_size(RunFolder(path)) for path in folders), folders)
+    spare = tuple(_spare_checkpoints(entry))
+    return Removal(entry, sum(folder_size(RunFolder(path)) for path in spare), spare)
 
 
-def remove(removal: Removal, *, checkpoints_only: bool = False) -> None:
+def remove(removal: Removal) -> None:
     """Do it. Raises LockedError where the run lives again, UserError where it cannot be done."""
-    if not checkpoints_only:
+    if removal.checkpoints is None:
         delete_run(removal.entry)
         return
     require_removable(removal.entry)
-    for path in removal.folders:
+    for path in removal.checkpoints:
         gone = path.with_name(f".{path.name}.gone")
         try:
             path.rename(gone)  # a checkpoint is whole, or it is none
