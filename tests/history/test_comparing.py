@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.history.written import entry_of, finished, prediction
+from tests.history.written import DEMO, entry_of, finished, prediction
 from tests.tui.written_runs import WrittenRun
 from trainer_core.cli.runs_diff import diff_lines
 from trainer_core.history.comparing import Comparison, compare_runs
@@ -51,6 +51,23 @@ def test_what_differs(tmp_path: Path) -> None:
     assert any("train rows: other ones" in line for line in page)
     assert any(line.split()[:2] == ["B", "3.0000"] for line in page)
     assert max(map(len, page)) <= 80
+
+
+def test_values_that_look_alike_are_shown_in_full(tmp_path: Path) -> None:
+    rows = (DEMO / "train.jsonl").read_text()
+    runs = []
+    for name in "ab":
+        file = tmp_path / name / "data" / "of-a-long-name.jsonl"
+        file.parent.mkdir(parents=True)
+        file.write_text(rows)
+        wish = (f"data.train={file}", f"data.split.seed={ord(name)}")
+        runs.append(finished(tmp_path / name / "run", name, *wish))
+    page = diff_lines(compared(*runs))
+    for name in "ab":
+        place = tmp_path / name / "data" / "of-a-long-name.jsonl"
+        assert f"      {name.upper()} {place}" in page
+    assert any(line.split() == ["data.split.seed", "97", "98"] for line in page)
+    assert not any(line.startswith("  data.split.group") for line in page)
 
 
 def test_scores_of_the_same_prompts(tmp_path: Path) -> None:

@@ -146,6 +146,17 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     assert "cannot be read" in page_lines(facts)
 
 
+def test_how_to_go_on_with_one_that_broke_off(tmp_path: Path) -> None:
+    run = finished(tmp_path / "run", "one")
+    assert read_facts(entry_of(run)).way_on == ""
+    checkpoint(run.folder, 5)
+    run.show("running")  # and nobody holds it
+    facts = read_facts(entry_of(run))
+    assert facts.state == "died"
+    assert facts.way_on == f"Go on from step 5: backprop train --resume {run.folder.path}"
+    assert "resume      Go on from step 5:" in "\n".join(page_lines(facts))
+
+
 def test_control_bytes_of_a_run_reach_no_terminal(tmp_path: Path) -> None:
     run = finished(tmp_path / "run", "one")
     run.status.message, run.status.data = "a\x1b[31mb\x07", "\x1b]0;title\x07x"

@@ -40,17 +40,23 @@ def _settings(pairs: list[SettingPair], *, everything: bool) -> Iterator[str]:
         for line, pair in zip(table(rows, "  ")[1:], wanted, strict=True):
             yield shortened_line(line)
             if not pair.same:
-                yield from _whys(pair)
+                yield from _more(pair)
 
 
 def _value(setting: Setting | None) -> str:
     return "-" if setting is None else shortened(shown(setting.value), _VALUE)
 
 
-def _whys(pair: SettingPair) -> Iterator[str]:
-    """Where the two values are from, if that says more than that a person gave them."""
+def _more(pair: SettingPair) -> Iterator[str]:
+    """Values that look alike when shortened, in full; and where they are from, if that says more
+    than that a person gave them."""
+    alike = _value(pair.a) == _value(pair.b)
     for name, setting in (("A", pair.a), ("B", pair.b)):
-        if setting is not None and setting.origin != "user":
+        if setting is None:
+            continue
+        if alike:
+            yield f"      {name} {shown(setting.value)}"
+        if setting.origin != "user":
             yield shortened_line(f"      {name} {origin_words(setting)}")
 
 

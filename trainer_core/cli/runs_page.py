@@ -85,6 +85,7 @@ def _facts(run: RunFacts) -> Iterator[tuple[str, str]]:
         f = run.forgetting
         yield "forgotten", f"{f.value:.3f} nats ({f.low:.3f} to {f.high:.3f})"
     yield "memory", _memory(run)
+    yield "resume", run.way_on
     yield "folder", f"{run.path} ({size(run.size)})"
 
 

@@ -117,15 +117,28 @@ def compare_runs(a: RunFacts, b: RunFacts) -> Comparison:
 
 
 def _settings(a: RunFacts, b: RunFacts) -> list[SettingPair]:
-    names = [*a.settings, *(name for name in b.settings if name not in a.settings)]
+    of_a, of_b = _flat(a), _flat(b)
     pairs = []
-    for name in names:
+    for name in dict.fromkeys([*of_a, *of_b]):
         if name in _NAMES:
             continue
-        ours, theirs = a.settings.get(name), b.settings.get(name)
+        ours, theirs = of_a.get(name), of_b.get(name)
         same = ours is not None and theirs is not None and ours.value == theirs.value
         pairs.append(SettingPair(name=name, a=ours, b=theirs, same=same))
     return pairs
+
+
+def _flat(run: RunFacts) -> dict[str, Setting]:
+    """Each setting; of one that is a mapping each part."""
+    found = {}
+    for name, setting in run.settings.items():
+        parts = setting.value if isinstance(setting.value, dict) else {}
+        found |= {
+            f"{name}.{key}": setting.model_copy(update={"value": parts[key]}) for key in parts
+        }
+        if not parts:
+            found[name] = setting
+    return found
 
 
 def _material(a: RunFacts, b: RunFacts) -> list[MaterialPair]:

@@ -111,7 +111,8 @@ class PartFacts(Fact):
 
 class RunFacts(Fact):
     """A run. Times are seconds since the epoch, spans are seconds, sizes bytes, losses nats a
-    trained token. `seconds` is how long its processes were at work, all resumes together."""
+    trained token. `seconds` is how long its processes were at work, all resumes together; `way_on`
+    says how to go on with one that ended early."""
 
     format: int = FORMAT
     id: str
@@ -136,6 +137,7 @@ class RunFacts(Fact):
     message: str = ""
     cause: str = ""
     exit_status: int | None = None
+    way_on: str = ""
     warnings: list[str] = []
     size: int = 0
     material: dict[str, Material] = {}

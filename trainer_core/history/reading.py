@@ -19,6 +19,7 @@ from trainer_core.history.replay import read_replay
 from trainer_core.planning.resolved_file import read_resolved
 from trainer_core.runs.events import Event, Notice, decode
 from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.going_on import can_resume, way_on
 from trainer_core.runs.identity import read_identity
 from trainer_core.runs.jsonl import read_lines
 from trainer_core.runs.multi_run_events import Forgetting, RunStart
@@ -50,6 +51,7 @@ def read_facts(entry: RunEntry) -> RunFacts:
         message=status.message,
         cause=status.cause,
         exit_status=status.exit_status,
+        way_on=way_on(folder) if can_resume(folder) else "",
     )
     for read, name in (
         (_plan, "resolved.yaml"),
