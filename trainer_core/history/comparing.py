@@ -130,7 +130,7 @@ def _settings(a: RunFacts, b: RunFacts) -> list[SettingPair]:
 
 def _flat(run: RunFacts) -> dict[str, Setting]:
     """Each setting; of one that is a mapping each part."""
-    found = {}
+    found: dict[str, Setting] = {}
     for name, setting in run.settings.items():
         parts = setting.value if isinstance(setting.value, dict) else {}
         found |= {
