@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.history.written import finished, prediction
+
 ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "transformers", "unsloth", "trl", "peft", "datasets"}
 
@@ -26,7 +28,6 @@ def test_import_contracts() -> None:
         "import tui.app, tui.screens.train, tui.screens.system",
         "import trainer_core.worker.client, trainer_core.worker.supervisor",
         "from trainer_core.cli import _application; _application()",
-        "from trainer_core.cli import main; sys.argv = ['backprop', 'runs']; main()",
         "from trainer_core.cli.launch import preflight\n"
         "from trainer_core.config.load import load_config\n"
         "preflight(load_config(Path('configs/demo/demo.yaml')))",
@@ -43,6 +44,46 @@ def test_light_programs_load_nothing_heavy(program: str) -> None:
         check=True,
     )
     assert not HEAVY & set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["", "list --sort eval", "show a", "diff a b --all", "export --metrics", "rm a b --yes"],
+)
+def test_the_history_loads_nothing_heavy(tmp_path: Path, words: str) -> None:
+    for name in ("a", "b"):
+        prediction(finished(tmp_path / name, name), {"x?": ("X", "X"), "y?": ("Y", "Z")})
+    program = f"""
+import atexit, sys
+from trainer_core.cli import main
+atexit.register(lambda: print(*sorted({{name.split('.')[0] for name in sys.modules}})))
+sys.argv = ['backprop', 'runs', *{words.split()}]
+main()
+"""
+    loaded = _last_line(program)
+    assert "trainer_core" in loaded
+    assert not HEAVY & loaded
+
+
+def test_a_replay_is_prepared_with_nothing_heavy(tmp_path: Path) -> None:
+    finished(tmp_path / "a", "a")
+    program = """
+import sys
+from trainer_core.cli import _application
+from trainer_core.history.replay import replay_of
+from trainer_core.runs.registry import find_run
+_application()
+assert replay_of(find_run("a"), ["training.steps=3"])[1].anew
+print(*sorted({name.split('.')[0] for name in sys.modules}))
+"""
+    assert not HEAVY & _last_line(program)
+
+
+def _last_line(program: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.splitlines()[-1].split())
 
 
 def test_the_first_frame_loads_nothing_heavy() -> None:

@@ -3,16 +3,24 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = False, mode: int = 0o644) -> None:
     """Write `data` beside `path` and rename it into place; `durable` also waits for the disk."""
+    write_parts_atomically(path, (data,), durable=durable, mode=mode)
+
+
+def write_parts_atomically(
+    path: Path, parts: Iterable[bytes], *, durable: bool = False, mode: int = 0o644
+) -> None:
+    """The same, a part at a time; where a part cannot be made, `path` stays as it was."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            file.writelines(parts)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

@@ -155,7 +155,8 @@ def test_the_page_needs_nothing_beside_it_and_runs_nothing(run: WrittenRun) -> N
         "a | b \\| c `d` \x1b[31mred\x1b[0m \u202e",
         "```\n# not a heading\n```",
     ]
-    run.say(*(answered("after", 40, text, prompt=text) for text in hostile))
+    said = [Answer(prompt=text, answer=text) for text in hostile]
+    run.say(Samples(when="after", step=40, answers=said))
     run.say(Failed(message=hostile[0], hint=hostile[1], step=40))
     page = run.folder.path / "page.html"
     assert write_report(run.folder, page) == page

@@ -128,6 +128,7 @@ def test_a_deleted_run_is_gone_and_a_broken_list_is_read(
     with listing.open("a") as file:
         file.write('nonsense\n[]\n{"path": 3}\n{"path": "/nowhere"}\n{"path": "/torn')
     assert {entry.id for entry in list_runs()} == {"a", "b"}
+    folder.config.touch()
     delete_run(find_run("a"))
     assert not folder.path.exists()
     assert [entry.folder for entry in list_runs()] == [other]

@@ -63,8 +63,8 @@ def _application() -> "typer.Typer":
         multi_run,
         plan,
         predict,
+        replay,
         report,
-        runs,
         smoke,
         stop,
         train,
@@ -72,6 +72,7 @@ def _application() -> "typer.Typer":
     )
     from trainer_core.cli.config import config
     from trainer_core.cli.dashboard import open_dashboard
+    from trainer_core.cli.runs import runs
 
     application = typer.Typer(
         name="backprop",
@@ -99,6 +100,7 @@ def _application() -> "typer.Typer":
             raise typer.Exit(open_dashboard(None, fps))
 
     application.add_typer(config, name="config")
+    application.add_typer(runs, name="runs")
     commands = (
         demo,
         train,
@@ -110,8 +112,8 @@ def _application() -> "typer.Typer":
         predict,
         eval,
         generate,
+        replay,
         report,
-        runs,
         attach,
         stop,
         ui,

@@ -7,6 +7,7 @@ from pathlib import Path
 from trainer_core.cli.dashboard import no_dashboard_because, open_dashboard
 from trainer_core.cli.headless import follow, say
 from trainer_core.config.load import LoadedConfig, dump_config
+from trainer_core.history.replay import Replay
 from trainer_core.planning.preflight import preflight
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.recorder import last_number
@@ -26,17 +27,23 @@ class Watching:
 
 
 def launch(
-    loaded: LoadedConfig, output: Path | None, watching: Watching, *, wait_for: int | None = None
+    loaded: LoadedConfig,
+    output: Path | None,
+    watching: Watching,
+    *,
+    wait_for: int | None = None,
+    replay: Replay | None = None,
 ) -> int:
     """Start a new run and watch it; returns the exit status. With `wait_for` it waits until a GPU
-    has so many bytes free. Raises UserError before anything is written if the run could not work.
+    has so many bytes free; `replay` says which run it repeats. Raises UserError before anything is
+    written if the run could not work.
     """
     planned = check(loaded)
     for note in loaded.notes:
         say(note)
     place = output or loaded.config.run.folder
     before = last_number(RunFolder(Path(place)).events) if place else 0
-    folder = launch_run(planned, dump_config(loaded), output, wait_for=wait_for)
+    folder = launch_run(planned, dump_config(loaded), output, wait_for=wait_for, replay=replay)
     if before:
         say("this folder holds this very run, not finished: it goes on")
     return watch(folder, watching, after=before)

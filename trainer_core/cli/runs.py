@@ -1,41 +1,248 @@
-"""`backprop runs`: every run of this user, wherever its folder is."""
+"""`backprop runs`: what became of the runs of this user, wherever their folders are."""
 
 import json as json_lines
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
 
-from trainer_core.cli.options import Json
-from trainer_core.runs.registry import RunEntry, list_runs
-from trainer_core.text import duration, one_line
+import typer
+
+from trainer_core.cli.headless import say
+from trainer_core.cli.runs_diff import diff_lines
+from trainer_core.cli.runs_page import page_lines
+from trainer_core.cli.table import table
+from trainer_core.errors import UserError
+from trainer_core.files import write_parts_atomically
+from trainer_core.history.choosing import STATES, Wanted, moment_of, ordered, states_of
+from trainer_core.history.comparing import compare_runs
+from trainer_core.history.measured import best_eval_loss, metrics_rows
+from trainer_core.history.reading import read_facts
+from trainer_core.history.removing import Removal, removable, removal_of, remove
+from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.registry import RunEntry, find_run, list_runs
+from trainer_core.text import clean, clean_json, duration, one_line, size
+
+runs = typer.Typer(
+    help="What became of runs: list, show, diff, export, rm. Alone it lists them.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+Run = Annotated[str, typer.Argument(metavar="RUN", help="An id, its start, a path or 'last'.")]
+State = Annotated[
+    list[str] | None,
+    typer.Option(help=f"Only those in this state: {', '.join(STATES)}. Repeatable."),
+]
+ModelText = Annotated[str, typer.Option("--model", help="Only those with this in the base model.")]
+DataText = Annotated[str, typer.Option("--data", help="Only those with this in the data.")]
+NameText = Annotated[str, typer.Option("--name", help="Only those with this in the id.")]
+Since = Annotated[
+    str | None, typer.Option(metavar="WHEN", help="Only those begun since: 12h, 7d, 2026-11-01.")
+]
+Limit = Annotated[int | None, typer.Option("-n", "--limit", min=1, help="At most so many.")]
+Sort = Annotated[str, typer.Option(help="started (newest first), or lowest loss or eval.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="One run a line, as JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
-def runs(json: Json = False) -> None:
+@runs.callback()
+def alone(
+    context: typer.Context,
+    state: State = None,
+    model: ModelText = "",
+    data: DataText = "",
+    name: NameText = "",
+    since: Since = None,
+    limit: Limit = None,
+    sort: Sort = "started",
+    json: JsonLines = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        list_(state, model, data, name, since, limit, sort, json)
+
+
+@runs.command("list")
+def list_(
+    state: State = None,
+    model: ModelText = "",
+    data: DataText = "",
+    name: NameText = "",
+    since: Since = None,
+    limit: Limit = None,
+    sort: Sort = "started",
+    json: JsonLines = False,
+) -> None:
     """List runs, newest first."""
-    entries = list_runs()
+    begun = moment_of(since) if since is not None else 0.0
+    wanted = Wanted(states_of(state or []), model, data, name, begun)
+    everything = list_runs()
+    entries = ordered(filter(wanted.fits, everything), sort)[:limit]
     if json:
         for entry in entries:
             facts = entry.status.model_dump(mode="json", exclude={"key_file", "address"})
             facts |= {"state": entry.state, "path": str(entry.folder.path)}
             sys.stdout.write(json_lines.dumps(facts) + "\n")
+    elif entries:
+        head = ("STATE", "RUN", "STEP", "LOSS", "EVAL", "STARTED", "FOLDER")
+        print("\n".join(table([head, *map(_row, entries)])))
+    else:
+        print("No run is like that." if everything else "No runs yet. Start one: backprop demo")
+
+
+@runs.command()
+def show(run: Run = "last", json: AsJson = False) -> None:
+    """Show one run: how it went, what it trained, what was made of it, its settings."""
+    facts = read_facts(find_run(run))
+    print(facts.model_dump_json() if json else clean("\n".join(page_lines(facts))))
+
+
+@runs.command()
+def diff(
+    a: Annotated[str, typer.Argument(metavar="A", help="A run, as everywhere.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The one beside it.")],
+    everything: Annotated[bool, typer.Option("--all", help="Also what is the same.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Compare two runs: settings, data, curves, scores, speed and memory."""
+    found = compare_runs(*(read_facts(find_run(run)) for run in (a, b)))
+    lines = [] if json else diff_lines(found, everything=everything)
+    print(found.model_dump_json() if json else clean("\n".join(lines)))
+
+
+@runs.command()
+def export(
+    chosen: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]...", help="All of them if none is named.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write there, instead of to stdout.")
+    ] = None,
+    metrics: Annotated[
+        bool, typer.Option("--metrics", help="Each with the rows of its training log, too.")
+    ] = False,
+) -> None:
+    """Write runs as JSON lines: everything that `show` knows, one run a line."""
+    entries = [find_run(run) for run in chosen] if chosen else list_runs()
+    lines = (_exported(entry, metrics=metrics) for entry in entries)
+    if output is None:
+        for line in lines:
+            print(clean_json(line))
         return
-    if not entries:
-        print("No runs yet. Start one: backprop demo")
+    try:
+        write_parts_atomically(output.expanduser(), (f"{line}\n".encode() for line in lines))
+    except OSError as error:
+        raise UserError(f"{output} cannot be written: {error.strerror}") from None
+    say(f"{_counted(len(entries))} written to {output}")
+
+
+@runs.command()
+def rm(
+    chosen: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]...", help="Ids, their starts, or paths.")
+    ] = None,
+    older_than: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Of those, or of all: not touched for 30d.")
+    ] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Of those, or of all: only what failed or died.")
+    ] = False,
+    checkpoints_only: Annotated[
+        bool,
+        typer.Option(
+            "--checkpoints-only",
+            help="Only their checkpoints; what was trained stays, and of a run that has not "
+            "finished the newest checkpoint.",
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove runs and their folders. A run that goes on is never touched."""
+    removals = [
+        removal
+        for entry in _to_remove(chosen, older_than, failed=failed)
+        if (removal := removal_of(entry, checkpoints_only=checkpoints_only)).checkpoints != ()
+    ]
+    if not removals:
+        print("There is nothing to remove.")
         return
-    rows = [_row(entry) for entry in entries]
-    head = ("STATE", "RUN", "STEP", "LOSS", "STARTED", "FOLDER")
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head) - 1)]
-    for row in [head, *rows]:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        print("  ".join([*cells, row[-1]]).rstrip())
+    print("\n".join(table([_removed_row(removal) for removal in removals])))
+    total = f"{size(sum(removal.size for removal in removals))} of {_counted(len(removals))}"
+    if not yes and not _agrees(f"Remove {total}?"):
+        print("Nothing was removed.")
+        return
+    for removal in removals:
+        remove(removal)
+    print(f"Removed: {total}.")
+
+
+def _counted(runs: int) -> str:
+    return f"{runs:,} run{'s' if runs != 1 else ''}"
 
 
 def _row(entry: RunEntry) -> tuple[str, ...]:
-    status = entry.status
+    status, validation = entry.status, best_eval_loss(entry.folder)
     return (
         entry.state,
         one_line(entry.id),
         f"{status.step:,}/{status.total_steps:,}" if status.total_steps else "-",
         f"{status.loss:.4f}" if status.loss is not None else "-",
+        f"{validation:.4f}" if validation is not None else "-",
         f"{duration(time.time() - status.created)} ago",
         one_line(str(entry.folder.path)),
     )
+
+
+def _exported(entry: RunEntry, *, metrics: bool) -> str:
+    facts = read_facts(entry)
+    if not metrics:
+        return facts.model_dump_json()
+    rows = _readable_rows(entry.folder)
+    return json_lines.dumps({**facts.model_dump(mode="json"), "metrics": [*rows]})
+
+
+def _readable_rows(folder: RunFolder) -> Iterator[dict[str, object]]:
+    try:
+        yield from metrics_rows(folder)
+    except OSError:
+        return
+
+
+def _to_remove(
+    chosen: list[str] | None, older_than: str | None, *, failed: bool
+) -> Iterator[RunEntry]:
+    """Those that are named, else all; each once, and what the filters leave of them. Who names a
+    run that lives is told; a filter passes over it."""
+    filtered = older_than is not None or failed
+    if not chosen and not filtered:
+        raise UserError(
+            "no run is named", hint="Name some, or say which: --failed, --older-than 30d."
+        )
+    before = moment_of(older_than) if older_than is not None else None
+    entries = [find_run(run) for run in chosen] if chosen else filter(removable, list_runs())
+    for entry in {entry.folder.path: entry for entry in entries}.values():
+        touched = entry.status.ended or entry.status.updated or entry.status.created
+        if failed and entry.state not in ("failed", "died"):
+            continue
+        if before is None or touched < before:
+            yield entry
+
+
+def _removed_row(removal: Removal) -> tuple[str, ...]:
+    spare = removal.checkpoints
+    what = removal.entry.state if spare is None else f"{len(spare):,} checkpoints"
+    return (
+        f"{size(removal.size):>10}",
+        one_line(removal.entry.id),
+        what,
+        one_line(str(removal.entry.folder.path)),
+    )
+
+
+def _agrees(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise UserError("nobody can be asked here", hint="Say --yes, and what is listed goes.")
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False

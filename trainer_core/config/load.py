@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from trainer_core.config.credentials import refuse_credentials
 from trainer_core.config.imports import convert, tool_of
 from trainer_core.config.mistakes import sentence, where_is
+from trainer_core.config.origin import Origin
 from trainer_core.config.paths import make_paths_absolute
 from trainer_core.config.presets import Preset, load_preset
 from trainer_core.config.schema import RunConfig
@@ -26,7 +27,7 @@ class LoadedConfig:
     `data` is what the user gave, with absolute paths; `given` names those fields (dotted, as in
     `training.steps`), `from_presets` the fields that a preset set, with its name. `facts` are the
     sizes of the base model as a preset states them. `notes` says what became of another tool's
-    file.
+    file. `kept` names the fields that are as in an earlier run, with the origin they had there.
     """
 
     config: RunConfig
@@ -35,6 +36,7 @@ class LoadedConfig:
     from_presets: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    kept: Mapping[str, Origin] = field(default_factory=dict)
 
 
 def load_config(

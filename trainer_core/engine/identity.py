@@ -13,12 +13,11 @@ from trainer_core.config.paths import make_paths_absolute
 from trainer_core.config.yaml_file import read_yaml
 from trainer_core.engine.preparing import Ready
 from trainer_core.errors import BackpropError, UserError
-from trainer_core.files import write_atomically
 from trainer_core.planning.plan import ResolvedRun
 from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.identity import FORMAT, other_material
 from trainer_core.text import one_line
 
-FORMAT = 1
 # The sections that decide what the weights become; the others may change at any time.
 _SECTIONS = ("model", "lora", "data", "training", "multi_run")
 # Of a file of weights: so many pieces, spread over all of it, are looked at.
@@ -43,31 +42,9 @@ def identity_of(ready: Ready) -> dict[str, Any]:
     }
 
 
-def read_identity(folder: RunFolder) -> dict[str, Any] | None:
-    """What the run was made of when it began; None where that is not known."""
-    try:
-        found = json.loads(folder.identity.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) and found.get("format") == FORMAT else None
-
-
-def write_identity(folder: RunFolder, identity: dict[str, Any]) -> None:
-    """Say what the run is made of from now on."""
-    data = json.dumps(identity, indent=1).encode()
-    write_atomically(folder.identity, data, durable=True)
-
-
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What changed, a line each; empty where it is the same training."""
-    found = []
-    for split, (rows, fingerprint) in now["data"].items():
-        old_rows, old = before["data"].get(split, [0, ""])
-        if old != fingerprint:
-            counts = f"{old_rows:,} examples, now {rows:,}" if old_rows != rows else "other rows"
-            found.append(f"the {split} data: {counts}")
-    if before["base"] != now["base"]:
-        found.append("the files of the base model")
+    found = other_material(before, now)
     old_settings = before["settings"]
     for name, value in now["settings"].items():
         if name in old_settings and old_settings[name] != value:

@@ -15,8 +15,6 @@ from trainer_core.engine.identity import (
     differences,
     edited,
     identity_of,
-    read_identity,
-    write_identity,
 )
 from trainer_core.engine.preparing import Ready, make_ready
 from trainer_core.engine.resuming import resume_point, resumed_step
@@ -24,6 +22,7 @@ from trainer_core.engine.room import Room
 from trainer_core.engine.session import Session
 from trainer_core.errors import StoppedError
 from trainer_core.hardware.facts import machine_facts
+from trainer_core.history.replay import as_replayed, read_replay
 from trainer_core.planning.backend import BackendChoice, choose_backend, require_supported
 from trainer_core.planning.bases import follow_adapter
 from trainer_core.planning.facts import is_local
@@ -33,6 +32,7 @@ from trainer_core.runs.control import Control
 from trainer_core.runs.events import Finished, Notice, Plan, Stage
 from trainer_core.runs.flight import Flight
 from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.identity import other_material, read_identity, write_identity
 from trainer_core.runs.provenance import write_provenance
 from trainer_core.runs.recorder import Recorder
 
@@ -54,7 +54,7 @@ def train(
     started = time.monotonic()
     resolved = read_resolved(folder.resolved)
     # What was planned once is gone on with as it stands, whatever became of presets meanwhile.
-    loaded = follow_adapter(load_config(folder.config)) if resolved is None else None
+    loaded = as_replayed(folder, _given(folder)) if resolved is None else None
     config = _config_of(resolved, loaded)
     recorder.hardware_seconds = config.logging.hardware_seconds
     control.safety = config.safety
@@ -116,9 +116,30 @@ def _settle_identity(folder: RunFolder, ready: Ready, recorder: Recorder, *, goe
                 hint="It is not the run that it would have been.",
             )
         )
+    if not goes_on:
+        _say_what_differs(folder, now, recorder)
     if now != before:
         write_identity(folder, now)
     return allowed and goes_on
+
+
+def _say_what_differs(folder: RunFolder, now: dict[str, Any], recorder: Recorder) -> None:
+    """Of a replay: that its data or its base are not what they were."""
+    replay = read_replay(folder)
+    if replay is None:
+        return
+    changes = other_material(replay.identity, now)
+    if changes:
+        recorder.record(
+            Notice(
+                message=f"since {replay.run} this changed: {'; '.join(changes)}",
+                hint="So it is not the same training.",
+            )
+        )
+
+
+def _given(folder: RunFolder) -> LoadedConfig:
+    return follow_adapter(load_config(folder.config))
 
 
 def _config_of(resolved: ResolvedRun | None, loaded: LoadedConfig | None) -> RunConfig:

@@ -1,20 +1,13 @@
 """A config on its way to having nothing open: each choice keeps its origin and reason."""
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel
 
 from trainer_core.config.load import LoadedConfig
+from trainer_core.config.origin import Origin
 from trainer_core.config.schema import RunConfig
-
-
-class Origin(BaseModel):
-    """Where a value came from: the user, a preset, planning (auto), or the schema's default. `why`
-    is for people."""
-
-    origin: Literal["user", "preset", "auto", "default"]
-    why: str
 
 
 class Choices:
@@ -60,6 +53,8 @@ def _origin(name: str, loaded: LoadedConfig) -> Origin:
     def among(names: Any) -> str | None:
         return next((n for n in names if n == name or n.startswith(f"{name}.")), None)
 
+    if name in loaded.kept:
+        return loaded.kept[name]
     if among(loaded.given) is not None:
         return Origin(origin="user", why="as configured")
     preset = among(loaded.from_presets)

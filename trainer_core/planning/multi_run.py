@@ -7,9 +7,9 @@ from dataclasses import replace
 from pydantic import BaseModel
 
 from trainer_core.config.multi_run_section import StageSection
+from trainer_core.config.origin import Origin
 from trainer_core.config.schema import RunConfig
 from trainer_core.errors import UserError
-from trainer_core.planning.choices import Origin
 from trainer_core.planning.facts import DataFacts, ModelFacts, ShardFacts
 
 _FROM_THE_BASE = ("pissa", "olora")

@@ -8,13 +8,14 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from trainer_core.config.load import LoadedConfig
+from trainer_core.config.origin import Origin
 from trainer_core.config.schema import RunConfig
 from trainer_core.errors import UserError
 from trainer_core.hardware.facts import MachineFacts
 from trainer_core.planning import rules
 from trainer_core.planning.backend import BackendChoice
 from trainer_core.planning.bases import AdapterFacts
-from trainer_core.planning.choices import Choices, Origin, field_names
+from trainer_core.planning.choices import Choices, field_names
 from trainer_core.planning.corrections import Corrections
 from trainer_core.planning.facts import DataFacts, ModelFacts, ShardFacts
 from trainer_core.planning.fitting import MemoryPlan, fit, memory_plan

@@ -3,9 +3,9 @@
 import difflib
 from collections.abc import Mapping
 
+from trainer_core.config.origin import Origin
 from trainer_core.config.schema import RunConfig
 from trainer_core.errors import UserError
-from trainer_core.planning.choices import Origin
 from trainer_core.planning.facts import DataFacts, ModelFacts
 
 # Beside the linear layers, these can have an adapter in most models.

@@ -125,6 +125,11 @@ class RunFolder:
         return self.path / "provenance.json"
 
     @property
+    def replay(self) -> Path:
+        """Of a replay: which run it repeats, and what it keeps of it (history/replay.py)."""
+        return self.path / "replay.json"
+
+    @property
     def warm(self) -> Path:
         """Where this is, a resume may go on with something else than what the run began with."""
         return self.path / "warm"

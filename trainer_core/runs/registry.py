@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import platform
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from trainer_core.errors import LockedError, UserError
 from trainer_core.files import write_atomically
 from trainer_core.runs.folder import CONFIG_HEAD, RunFolder, create_run_folder, new_run_id
 from trainer_core.runs.jsonl import AppendFile, read_lines
-from trainer_core.runs.status import Status, is_alive, read_status, shown_state
+from trainer_core.runs.status import ENDED, Status, is_alive, read_status, shown_state
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def register(run_id: str, folder: RunFolder) -> None:
     """Add a run to the list. A list that cannot be written loses the entry, never the run."""
     line = json.dumps({"format": 1, "id": run_id, "path": str(folder.path)})
     with contextlib.suppress(OSError):
-        file = AppendFile(state_folder() / "runs.jsonl")
+        file = AppendFile(_listing())
         try:
             file.append(line.encode())
         finally:
@@ -123,25 +124,61 @@ def find_run(reference: str) -> RunEntry:
     raise UserError(f"{reference!r} could be {named}", hint="Give more of the id.")
 
 
-def delete_run(entry: RunEntry) -> None:
-    """Delete a run's folder and its place in the list. Raises LockedError while it lives."""
+def require_removable(entry: RunEntry) -> None:
+    """Raises LockedError while a run lives, here or perhaps on another machine, and UserError for a
+    folder that is no run's, or that other runs lie in."""
+    path, status = entry.folder.path, entry.status
     if is_alive(entry.folder):
         raise LockedError(f"{entry.id} is still running", hint=f"First: backprop stop {entry.id}")
+    if status.state not in ENDED and status.host and status.host != platform.node():
+        raise LockedError(
+            f"{entry.id} is a run of {status.host}, which says that it goes on",
+            hint="Remove it there.",
+        )
+    folder = entry.folder
+    if status.job != "train" or not (folder.config.is_file() or folder.events.is_file()):
+        raise UserError(f"{path} is no run's folder", hint="`backprop runs` lists the runs.")
+    inner = next((p for p in _listed_paths() if path in p.parents and RunFolder(p).exists()), None)
+    if inner is not None:
+        raise UserError(f"the run {inner} lies in {path}", hint="Move it, or remove it first.")
+
+
+def delete_run(entry: RunEntry) -> None:
+    """Delete a run's folder and its place in the list; what its links lead to stays.
+
+    Raises LockedError while it lives, UserError for what is no run or cannot be deleted.
+    """
+    require_removable(entry)
+    link = entry.folder.path
+    path = link.resolve()
+    gone = path.with_name(f".{path.name}.gone")
+    shutil.rmtree(gone, ignore_errors=True)  # what an earlier one left when it was cut off
     try:
-        shutil.rmtree(entry.folder.path)
+        path.rename(gone)  # from here on it is no run, wherever we are cut off
+        if is_alive(RunFolder(gone)):  # it went on in this very moment
+            gone.rename(path)
+            raise LockedError(f"{entry.id} goes on", hint=f"First: backprop stop {entry.id}")
+        if link.is_symlink():
+            link.unlink()
+        shutil.rmtree(gone)
     except OSError as error:
-        raise UserError(f"{entry.folder.path} cannot be deleted: {error.strerror}") from None
-    kept = [path for path in _listed_paths() if path != entry.folder.path]
-    lines = [json.dumps({"format": 1, "id": path.name, "path": str(path)}) for path in kept]
+        raise UserError(f"{path} cannot be deleted: {error.strerror}") from None
     with contextlib.suppress(OSError):
-        write_atomically(state_folder() / "runs.jsonl", "".join(f"{x}\n" for x in lines).encode())
+        lines = [line for line, _ in read_lines(_listing()) if _path_in(line) != link]
+        write_atomically(_listing(), b"".join(line + b"\n" for line in lines))
+
+
+def _listing() -> Path:
+    return state_folder() / "runs.jsonl"
 
 
 def _listed_paths() -> list[Path]:
-    paths: list[Path] = []
-    for line, _ in read_lines(state_folder() / "runs.jsonl"):
-        try:
-            paths.append(Path(json.loads(line)["path"]))
-        except (ValueError, KeyError, TypeError):
-            continue
-    return paths
+    found = (_path_in(line) for line, _ in read_lines(_listing()))
+    return [path for path in found if path is not None]
+
+
+def _path_in(line: bytes) -> Path | None:
+    try:
+        return Path(json.loads(line)["path"])
+    except (ValueError, KeyError, TypeError):
+        return None

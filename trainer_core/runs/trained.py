@@ -78,11 +78,13 @@ def stands(part: RunFolder) -> bool:
 
 def general_loss(part: RunFolder) -> float | None:
     """The loss of the general slice after one run of a multi-run, merged; None where that was not
-    measured, or the run is not over."""
-    if not part.done.is_file():
+    measured, the run is not over, or what it says of its end is damaged."""
+    try:
+        done = json.loads(part.done.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return None
-    loss = json.loads(part.done.read_text(encoding="utf-8")).get("general_loss")
-    return float(loss) if loss is not None else None
+    loss = done.get("general_loss") if isinstance(done, dict) else None
+    return float(loss) if isinstance(loss, int | float) else None
 
 
 def _parts(folder: RunFolder) -> list[RunFolder]:

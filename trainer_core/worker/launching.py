@@ -9,6 +9,7 @@ from trainer_core.config.load import LoadedConfig, dump_config, load_config
 from trainer_core.config.predict_section import PredictRequest
 from trainer_core.errors import LockedError, UserError
 from trainer_core.files import write_atomically
+from trainer_core.history.replay import Replay, write_replay
 from trainer_core.planning.export_limits import require_exportable
 from trainer_core.runs.folder import RunFolder, run_name
 from trainer_core.runs.recorder import last_number
@@ -28,23 +29,26 @@ def launch_run(
     output: Path | None = None,
     *,
     wait_for: int | None = None,
+    replay: Replay | None = None,
 ) -> RunFolder:
     """Start a training whose config.yaml is `record`; returns when it can be watched.
 
     The run folder is `output`, else the config's `run.folder`, else one of its own under ./runs.
     Where it holds this very run, not finished, that one goes on (`run.resume`). With `wait_for` its
-    worker first waits until a GPU has so many bytes free.
+    worker first waits until a GPU has so many bytes free. A `replay` is always a new run.
     Raises UserError if the folder cannot be made, BackpropError if the worker does not start.
     """
     config = loaded.config
     name = config.run.name or run_name(config.model.base)
     place = output or (Path(config.run.folder) if config.run.folder else None)
-    if place is not None and config.run.resume == "auto":
+    if place is not None and config.run.resume == "auto" and replay is None:
         earlier = unfinished_run(place, record)
         if earlier is not None:
             start_when_free(earlier, wait_for)
             return earlier
     run_id, folder = new_run(name, place, record)
+    if replay is not None:
+        write_replay(folder, replay)
     write_status(folder, new_status(run_id, "train", config.model.base, config.data.name))
     start_when_free(folder, wait_for)
     return folder

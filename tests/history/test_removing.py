@@ -1,0 +1,144 @@
+"""What goes with a run, and what never does."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.history.written import checkpoint, entry_of, finished
+from trainer_core.errors import LockedError, UserError
+from trainer_core.history.removing import removable, removal_of, remove
+from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.registry import delete_run, find_run, list_runs
+from trainer_core.runs.status import new_status, take_lock, write_status
+
+
+def test_a_run_goes_and_what_its_links_lead_to_stays(tmp_path: Path) -> None:
+    run, other = finished(tmp_path / "a", "a"), finished(tmp_path / "b", "b")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("mine")
+    (run.folder.path / "exports").symlink_to(outside)
+    (run.folder.path / "notes").symlink_to(outside / "precious")
+    removal = removal_of(entry_of(run))
+    assert removal.size > 1000
+    remove(removal)
+    assert not run.folder.path.exists()
+    assert (outside / "precious").read_text() == "mine"
+    assert [entry.id for entry in list_runs()] == ["b"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "outside"]
+    assert other.folder.status.exists()
+
+
+def test_a_run_behind_a_link_goes_with_the_link(tmp_path: Path) -> None:
+    run = finished(tmp_path / "disk" / "a", "a")
+    link = tmp_path / "link"
+    link.symlink_to(run.folder.path)
+    delete_run(find_run(str(link)))
+    assert not link.is_symlink()
+    assert [*(tmp_path / "disk").iterdir()] == []
+
+
+def test_a_run_that_lives_stays(tmp_path: Path) -> None:
+    run = finished(tmp_path / "a", "a")
+    entry = entry_of(run)
+    removal = removal_of(entry)
+    lock = take_lock(run.folder)
+    assert not removable(entry)
+    for checkpoints_only in (False, True):
+        with pytest.raises(LockedError, match="still running"):
+            removal_of(entry, checkpoints_only=checkpoints_only)
+    with pytest.raises(LockedError):  # it went on while the person was asked
+        remove(removal)
+    assert run.folder.status.exists()
+    lock.release()
+    remove(removal)
+    assert not run.folder.path.exists()
+
+
+def test_a_run_of_another_machine_stays_while_it_goes_on(tmp_path: Path) -> None:
+    run = finished(tmp_path / "a", "a")
+    run.status.host = "elsewhere"
+    run.show("running")
+    with pytest.raises(LockedError, match="a run of elsewhere"):
+        removal_of(entry_of(run))
+    run.show("finished")
+    remove(removal_of(entry_of(run)))
+    assert not run.folder.path.exists()
+
+
+def test_what_is_no_run_stays(tmp_path: Path) -> None:
+    foreign = RunFolder(tmp_path / "foreign")
+    foreign.path.mkdir()
+    foreign.status.write_text('{"run": "x", "format": 1}')  # somebody else's
+    job = RunFolder(tmp_path / "job")
+    job.path.mkdir()
+    write_status(job, new_status("1", "export"))
+    job.events.touch()
+    for folder in (foreign, job):
+        with pytest.raises(UserError, match="is no run's folder"):
+            removal_of(find_run(str(folder.path)))
+        assert folder.status.exists()
+
+
+def test_a_folder_that_other_runs_lie_in_stays(tmp_path: Path) -> None:
+    outer = finished(tmp_path / "runs", "outer")
+    inner = finished(tmp_path / "runs" / "inner", "inner")
+    with pytest.raises(UserError, match="lies in"):
+        removal_of(entry_of(outer))
+    remove(removal_of(entry_of(inner)))
+    remove(removal_of(entry_of(outer)))
+    assert list_runs() == []
+
+
+def test_cut_off_between_the_renaming_and_the_removal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finished(tmp_path / "a", "a")
+
+    def cut_off(path: Path, **_: object) -> None:
+        if path.exists():
+            raise KeyboardInterrupt
+
+    entry = entry_of(run)
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer_core.runs.registry.shutil.rmtree", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            delete_run(entry)
+    assert list_runs() == []
+    assert not run.folder.path.exists()
+    again = finished(tmp_path / "a", "a")  # the name is free, and its run can go too
+    delete_run(entry_of(again))
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_only_the_checkpoints(tmp_path: Path) -> None:
+    run = finished(tmp_path / "a", "a")
+    place = [checkpoint(run.folder, step) for step in (5, 10)]
+    place += [checkpoint(run.folder.part(1), 3), checkpoint(run.folder.arm("joint").part(1), 3)]
+    run.folder.adapter.mkdir()
+    (run.folder.adapter / "kept").touch()
+    removal = removal_of(entry_of(run), checkpoints_only=True)
+    assert set(removal.checkpoints or ()) == set(place)
+    assert removal.size == 4 * 1004
+    remove(removal)
+    assert not [path for path in place if path.exists()]
+    assert (run.folder.adapter / "kept").exists()
+    assert find_run("a").state == "finished"
+    assert removal_of(entry_of(run), checkpoints_only=True).checkpoints == ()
+
+
+def test_of_a_run_that_can_go_on_the_newest_whole_checkpoint_stays(tmp_path: Path) -> None:
+    run = finished(tmp_path / "a", "a")
+    run.show("stopped")
+    old, newest = checkpoint(run.folder, 5), checkpoint(run.folder, 10)
+    half = checkpoint(run.folder, 12, whole=False)
+    remove(removal_of(entry_of(run), checkpoints_only=True))
+    assert [path.exists() for path in (old, newest, half)] == [False, True, False]
+
+
+def test_checkpoints_behind_a_link_stay(tmp_path: Path) -> None:
+    run = finished(tmp_path / "a", "a")
+    elsewhere = checkpoint(RunFolder(tmp_path / "disk"), 5)
+    run.folder.checkpoints.symlink_to(elsewhere.parent)
+    assert removal_of(entry_of(run), checkpoints_only=True).checkpoints == ()
+    assert elsewhere.exists()
