@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.tui.written_runs import WrittenRun
+from trainer_core.report.comparison import write_comparison
 from trainer_core.report.plots import draw_together
 from trainer_core.report.write import write_report
 from trainer_core.runs.events import (
@@ -77,6 +78,9 @@ def test_a_run_that_finished(run: WrittenRun) -> None:
                "memory_estimate": 2.0 * GIB, "memory_error": 1 / 3}  # fmt: skip
     text = ended(
         run,
+        answered("during", 10, "A hen."),
+        answered("during", 20, "A bird."),
+        answered("during", 30, "A bird."),
         answered("after", 40, "A bird."),
         Finished(outcome="finished", step=40, elapsed=60.0, summary=summary),
     )
@@ -86,8 +90,9 @@ def test_a_run_that_finished(run: WrittenRun) -> None:
     assert "- 3 rows dropped: empty First: a.jsonl:7" in text
     assert rows(text, "Sample answers")[2:] == [
         ["What is a hen?", "", ""],
-        ["", "before, step 0", "hm?"],
-        ["", "after, step 40", "A bird."],
+        ["", "before", "hm?"],
+        ["", "step 10", "A hen."],
+        ["", "steps 20 to 40", "A bird."],
     ]
     assert ["20", "interval", "removed"] in rows(text, "Checkpoints")
     drawn = re.findall(r"!\[.+\]\((.+)\)", text)
@@ -178,3 +183,14 @@ def test_runs_in_one_picture(run: WrittenRun, tmp_path: Path) -> None:
     assert together is not None
     assert together[:4] == b"\x89PNG"
     assert draw_together([("a", run.folder)], "never", "never") is None
+
+
+def test_a_page_of_two_runs(run: WrittenRun, tmp_path: Path) -> None:
+    page, found = tmp_path / "page.html", _Page()
+    lines = ["settings", "  lr  1  2", "~~~~~~", "<script>alert(1)</script>"]
+    write_comparison(page, [("a", run.folder), ("<b>", run.folder)], lines)
+    found.feed(page.read_text())
+    assert len(found.fetched) == 4
+    assert all(source.startswith("data:image/png;base64,") for source in found.fetched)
+    assert not found.tags & {"script", "a", "b"}
+    assert "  lr  1  2" in page.read_text()

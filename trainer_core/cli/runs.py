@@ -102,11 +102,20 @@ def diff(
     a: Annotated[str, typer.Argument(metavar="A", help="A run, as everywhere.")],
     b: Annotated[str, typer.Argument(metavar="B", help="The one beside it.")],
     everything: Annotated[bool, typer.Option("--all", help="Also what is the same.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page with their curves, which opens offline."),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Compare two runs: settings, data, curves, scores, speed and memory."""
-    found = compare_runs(*(read_facts(find_run(run)) for run in (a, b)))
-    lines = [] if json else diff_lines(found, everything=everything)
+    entries = [find_run(run) for run in (a, b)]
+    found = compare_runs(*(read_facts(entry) for entry in entries))
+    lines = diff_lines(found, everything=everything)
+    if html is not None:
+        from trainer_core.report.comparison import write_comparison  # a plotting library
+
+        write_comparison(html, [(entry.id, entry.folder) for entry in entries], lines)
     print(found.model_dump_json() if json else clean("\n".join(lines)))
 
 

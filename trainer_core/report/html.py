@@ -3,7 +3,6 @@
 import base64
 import html
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -37,12 +36,11 @@ style-src 'unsafe-inline'">
 """
 
 
-def page_of(markdown: str, title: str, pictures: Mapping[str, Path]) -> str:
-    """The page of a report. `pictures` are the files of the images that it names; an image of
-    another name is left out, and HTML within the text stays text. Raises OSError for a picture that
-    cannot be read."""
+def page_of(markdown: str, title: str, pictures: Mapping[str, bytes]) -> str:
+    """The page of a report. `pictures` are the images that it names, as PNG; an image of another
+    name is left out, and HTML within the text stays text."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    data = {name: _data_of(path) for name, path in pictures.items()}
+    data = {name: _data_of(picture) for name, picture in pictures.items()}
 
     def image(tokens: Any, index: int, *_: Any) -> str:
         token = tokens[index]
@@ -53,5 +51,5 @@ def page_of(markdown: str, title: str, pictures: Mapping[str, Path]) -> str:
     return _PAGE.format(title=html.escape(title), style=_STYLE, body=parser.render(markdown))
 
 
-def _data_of(path: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+def _data_of(picture: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"

@@ -63,8 +63,9 @@ def draw_plots(story: Story) -> list[str]:
 
 def draw_together(folders: Sequence[tuple[str, RunFolder]], name: str, label: str) -> bytes | None:
     """One curve of several runs in one picture (PNG); None where none of them has it."""
-    curves = [(run, _curve(folder, name)) for run, folder in folders]
-    if not any(len(curve.steps) for _, curve in curves):
+    found = [(run, _curve(folder, name)) for run, folder in folders]
+    curves = [(run, curve) for run, curve in found if len(curve.steps)]
+    if not curves:
         return None
 
     def draw(axes: Axes) -> None:

@@ -4,7 +4,8 @@ say."""
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from trainer_core.data.report import DataReport
@@ -159,18 +160,29 @@ def curves(plots: Sequence[str]) -> list[str]:
 
 
 def samples(story: Story) -> list[str]:
-    """The sample prompts with every answer to them."""
+    """The sample prompts with what was answered; an answer that stays the same stands once."""
     prompts = dict.fromkeys(one.prompt for event in story.samples for one in event.answers)
     if not prompts:
         return []
     rows = []
     for prompt in prompts:
         rows.append((prompt, "", ""))
-        for event in story.samples:
-            said = next((one.answer for one in event.answers if one.prompt == prompt), None)
-            if said is not None:
-                rows.append(("", f"{event.when}, step {event.step:,}", said or "(nothing)"))
+        rows += [("", when, said or "(nothing)") for when, said in _answers(story, prompt)]
     return ["## Sample answers", "", table(("prompt", "when", "answer"), rows)]
+
+
+def _answers(story: Story, prompt: str) -> Iterator[tuple[str, str]]:
+    """When something was answered, `before`, `step 20` or `steps 20 to 80`, and what."""
+    given = [
+        (event, one.answer)
+        for event in story.samples
+        for one in event.answers
+        if one.prompt == prompt
+    ]
+    for (before, said), group in groupby(given, key=lambda one: (one[0].when == "before", one[1])):
+        steps = [event.step for event, _ in group]
+        many = f"steps {steps[0]:,} to {steps[-1]:,}" if len(steps) > 1 else f"step {steps[0]:,}"
+        yield "before" if before else many, said
 
 
 def scores(story: Story) -> list[str]:

@@ -35,7 +35,8 @@ def write_report(folder: RunFolder, page: Path | None = None) -> Path:
             return folder.report
         from trainer_core.report.html import page_of
 
-        pictures = {f"plots/{name}.png": (folder.plots / f"{name}.png") for name in plots}
+        places = [f"plots/{name}.png" for name in plots]
+        pictures = {place: (folder.path / place).read_bytes() for place in places}
         write_atomically(page, page_of(text, story.status.run, pictures).encode())
         return page
     except OSError as error:
