@@ -23,13 +23,14 @@ from trainer_core.hardware.facts import machine_facts
 from trainer_core.planning.bases import follow_adapter, known_facts
 from trainer_core.planning.draft import draft
 from trainer_core.planning.early import DataStats
-from trainer_core.planning.estimate_data import guess_data
 from trainer_core.planning.facts import ModelFacts
 from trainer_core.planning.plan import ResolvedRun
 from trainer_core.planning.resolved_file import read_resolved
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.identity import read_identity
 from trainer_core.runs.registry import RunEntry
+from trainer_core.tokens.look import look
+from trainer_core.tokens.statistics import data_stats
 
 FORMAT = 1
 _LENGTH = ("training.steps", "training.epochs")
@@ -109,24 +110,26 @@ def _given(folder: RunFolder, resolved: ResolvedRun | None) -> dict[str, Any]:
 
 def _others(before: LoadedConfig, now: LoadedConfig) -> set[str]:
     """What the planner makes another value of, by dotted name: both planned here, on the same
-    machine. What the earlier config names may be gone meanwhile: data as the new one has counts."""
-    model, stats = _facts(now), guess_data(now.config.data)
+    machine. What the earlier config names may be gone meanwhile: its data and model then count as
+    those of the new one."""
+    before, now = follow_adapter(before), follow_adapter(now)
+    seen = _seen(now)
     try:
-        before_model, before_stats = _facts(before), guess_data(before.config.data)
+        seen_before = _seen(before)
     except UserError:
-        before_model, before_stats = model, stats
-    values = _planned(before, before_model, before_stats)
-    return {n for n, value in _planned(now, model, stats).items() if value != values[n]}
+        seen_before = seen
+    values = _planned(before, *seen_before)
+    return {name for name, value in _planned(now, *seen).items() if value != values[name]}
 
 
-def _facts(loaded: LoadedConfig) -> ModelFacts | None:
-    loaded = follow_adapter(loaded)
-    return known_facts(loaded.config, loaded.facts, network=True)
+def _seen(loaded: LoadedConfig) -> tuple[ModelFacts | None, DataStats]:
+    """The model and all of the data, which the earlier run has left in the token cache."""
+    config = loaded.config
+    model = known_facts(config, loaded.facts, network=True)
+    return model, data_stats(look(config), config)
 
 
-def _planned(
-    loaded: LoadedConfig, model: ModelFacts | None, stats: DataStats | None
-) -> dict[str, Any]:
+def _planned(loaded: LoadedConfig, model: ModelFacts | None, stats: DataStats) -> dict[str, Any]:
     found = draft(loaded, machine_facts(), stats, model=model)
     if found.run is None:
         raise UserError(found.problem)
