@@ -74,14 +74,14 @@ def test_everything_is_as_it_was(run: WrittenRun) -> None:
     for name, origin in before.origins.items():
         if name not in ("run.folder", "training.epochs"):
             assert planned.origins[name].origin == origin.origin, name
-    assert planned.origins["training.optimizer"].why.startswith("as in one: ")
+    assert planned.origins["training.optimizer"].why.endswith(", as in one")
 
 
 def test_another_rate_changes_the_rate_alone(run: WrittenRun) -> None:
     values, replay, _ = replayed(run, "training.learning_rate=0.5")
     before = {**values_of(run), "run.folder": None}
     assert {n for n in values if values[n] != before[n]} == {"training.learning_rate"}
-    assert replay.anew == ["training.learning_rate"]
+    assert replay.anew == []
 
 
 def test_fewer_steps_bring_their_own_intervals(run: WrittenRun) -> None:
@@ -131,7 +131,7 @@ def test_a_batch_in_examples_unpacks_what_was_packed(tmp_path: Path) -> None:
 def test_auto_plans_a_value_anew(run: WrittenRun) -> None:
     values, replay, planned = replayed(run, "training.optimizer=auto")
     assert values["training.optimizer"] != "sgd"
-    assert not planned.origins["training.optimizer"].why.startswith("as in")
+    assert "as in" not in planned.origins["training.optimizer"].why
     assert replay.anew == ["training.optimizer"]
 
 

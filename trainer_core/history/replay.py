@@ -33,6 +33,7 @@ from trainer_core.tokens.look import look
 from trainer_core.tokens.statistics import data_stats
 
 FORMAT = 1
+_AS_IN = ", as in "
 _LENGTH = ("training.steps", "training.epochs")
 
 
@@ -67,7 +68,7 @@ def replay_of(entry: RunEntry, overrides: Sequence[str] = ()) -> tuple[LoadedCon
                 continue
             if name not in others:
                 replay.values[name], replay.origins[name] = value, origin
-            elif origin.origin == "auto":
+            elif _is_open(again.config, name):
                 replay.anew.append(name)
     return _keep(again, replay), replay
 
@@ -95,6 +96,11 @@ def write_replay(folder: RunFolder, replay: Replay) -> None:
     """Say what a new run repeats."""
     data = replay.model_dump_json(indent=1).encode() + b"\n"
     write_atomically(folder.replay, data, durable=True)
+
+
+def _is_open(config: RunConfig, name: str) -> bool:
+    section, _, field = name.partition(".")
+    return bool(getattr(getattr(config, section), field) == "auto")
 
 
 def _given(folder: RunFolder, resolved: ResolvedRun | None) -> dict[str, Any]:
@@ -157,6 +163,6 @@ def _keep(loaded: LoadedConfig, replay: Replay) -> LoadedConfig:
 
 def _why(origin: Origin, replay: Replay) -> str:
     """What was decided then was not decided now; of a replay's replay the first run is named."""
-    if origin.origin != "auto" or origin.why.startswith("as in "):
+    if origin.origin != "auto" or _AS_IN in origin.why:
         return origin.why
-    return f"as in {replay.run}: {origin.why}"
+    return f"{origin.why}{_AS_IN}{replay.run}"
