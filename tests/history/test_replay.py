@@ -11,7 +11,8 @@ from tests.tui.written_runs import WrittenRun
 from trainer_core.config.load import LoadedConfig, load_config
 from trainer_core.errors import UserError
 from trainer_core.hardware.facts import machine_facts
-from trainer_core.history.replay import Replay, as_replayed, read_replay, replay_of, write_replay
+from trainer_core.history.replay import Replay, as_replayed, read_replay, write_replay
+from trainer_core.history.replaying import replay_of
 from trainer_core.planning.draft import draft
 from trainer_core.planning.plan import ResolvedRun
 from trainer_core.planning.resolved_file import read_resolved, write_resolved

@@ -7,7 +7,7 @@ import typer
 from trainer_core.cli.headless import say
 from trainer_core.cli.launch import Watching, launch
 from trainer_core.cli.options import Headless, Json, Output, WaitForVram, bytes_to_wait_for
-from trainer_core.history.replay import replay_of
+from trainer_core.history.replaying import replay_of
 from trainer_core.runs.registry import find_run
 
 
