@@ -70,7 +70,7 @@ def test_a_replay_is_prepared_with_nothing_heavy(tmp_path: Path) -> None:
     program = """
 import sys
 from trainer_core.cli import _application
-from trainer_core.history.replay import replay_of
+from trainer_core.history.replaying import replay_of
 from trainer_core.runs.registry import find_run
 _application()
 assert replay_of(find_run("a"), ["training.steps=3"])[1].anew

@@ -1,5 +1,6 @@
 """What a replay keeps of a run, and what is planned anew for it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,14 +8,24 @@ import pytest
 
 from tests.history.written import DEMO, entry_of, finished
 from tests.tui.written_runs import WrittenRun
-from trainer_core.config.load import LoadedConfig
+from trainer_core.config.load import LoadedConfig, load_config
 from trainer_core.errors import UserError
 from trainer_core.hardware.facts import machine_facts
-from trainer_core.history.replay import Replay, as_replayed, read_replay, replay_of, write_replay
+from trainer_core.history.replay import Replay, as_replayed, read_replay, write_replay
+from trainer_core.history.replaying import replay_of
 from trainer_core.planning.draft import draft
-from trainer_core.planning.estimate_data import guess_data
 from trainer_core.planning.plan import ResolvedRun
 from trainer_core.planning.resolved_file import read_resolved, write_resolved
+from trainer_core.tokens.look import look
+from trainer_core.tokens.statistics import data_stats
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The demo's rows are tokenised once for all of these."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture
@@ -37,7 +48,8 @@ def run(tmp_path: Path) -> WrittenRun:
 
 
 def plan_of(loaded: LoadedConfig) -> ResolvedRun:
-    found = draft(loaded, machine_facts(), guess_data(loaded.config.data))
+    stats = data_stats(look(loaded.config), loaded.config)
+    found = draft(loaded, machine_facts(), stats)
     assert found.run is not None, found.problem
     return found.run
 
@@ -63,14 +75,14 @@ def test_everything_is_as_it_was(run: WrittenRun) -> None:
     for name, origin in before.origins.items():
         if name not in ("run.folder", "training.epochs"):
             assert planned.origins[name].origin == origin.origin, name
-    assert planned.origins["training.optimizer"].why.startswith("as in one: ")
+    assert planned.origins["training.optimizer"].why.endswith(", as in one")
 
 
 def test_another_rate_changes_the_rate_alone(run: WrittenRun) -> None:
     values, replay, _ = replayed(run, "training.learning_rate=0.5")
     before = {**values_of(run), "run.folder": None}
     assert {n for n in values if values[n] != before[n]} == {"training.learning_rate"}
-    assert replay.anew == ["training.learning_rate"]
+    assert replay.anew == []
 
 
 def test_fewer_steps_bring_their_own_intervals(run: WrittenRun) -> None:
@@ -106,10 +118,21 @@ def test_a_batch_still_adds_up(run: WrittenRun) -> None:
         assert values[f"training.{name}"] == int(value)
 
 
+def test_a_batch_in_examples_unpacks_what_was_packed(tmp_path: Path) -> None:
+    run = finished(tmp_path / "run", "one", "training.steps=200")
+    data = {"data.train": f"{DEMO}/train.jsonl", "model.base": f"{DEMO}/base"}
+    exact = plan_of(load_config(None, ["training.steps=200"], data))
+    write_resolved(run.folder.resolved, exact)
+    assert (exact.config.training.packing, exact.config.model.max_length) == ("pack", 512)
+    values, replay, _ = replayed(run, "training.batch_size=4")
+    assert (values["training.packing"], values["model.max_length"]) == ("off", 64)
+    assert {"training.packing", "model.max_length"} <= {*replay.anew}
+
+
 def test_auto_plans_a_value_anew(run: WrittenRun) -> None:
     values, replay, planned = replayed(run, "training.optimizer=auto")
     assert values["training.optimizer"] != "sgd"
-    assert not planned.origins["training.optimizer"].why.startswith("as in")
+    assert "as in" not in planned.origins["training.optimizer"].why
     assert replay.anew == ["training.optimizer"]
 
 

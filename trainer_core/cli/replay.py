@@ -7,7 +7,7 @@ import typer
 from trainer_core.cli.headless import say
 from trainer_core.cli.launch import Watching, launch
 from trainer_core.cli.options import Headless, Json, Output, WaitForVram, bytes_to_wait_for
-from trainer_core.history.replay import replay_of
+from trainer_core.history.replaying import replay_of
 from trainer_core.runs.registry import find_run
 
 
@@ -31,7 +31,10 @@ def replay(
 
     Planned values are kept as they were, but for those that an override changes.
     """
-    loaded, again = replay_of(find_run(run), overrides or [])
+    entry = find_run(run)
+    if overrides:
+        say("looking at what the overrides change")
+    loaded, again = replay_of(entry, overrides or [])
     say(f"a replay of {again.run}, with {', '.join(overrides or []) or 'the same settings'}")
     if again.anew:
         say(f"planned anew: {', '.join(again.anew)}")

@@ -84,12 +84,17 @@ def _curve(curve: CurvePair) -> Iterator[str]:
     for run, values, last in (("A", curve.a, curve.last_a), ("B", curve.b, curve.last_b)):
         end = f"{last:.4f}" if last is not None else "-"
         rows.append((run, *(f"{value:.4f}" for value in values), end))
-    difference = [f"{b - a:+.4f}" for a, b in zip(curve.a, curve.b, strict=True)]
-    ends = None not in (curve.last_a, curve.last_b)
-    end = f"{(curve.last_b or 0) - (curve.last_a or 0):+.4f}" if ends else "-"
+    difference = [_difference(a, b) for a, b in zip(curve.a, curve.b, strict=True)]
+    end = _difference(curve.last_a, curve.last_b)
     yield from table([*rows, ("B - A", *difference, end)], "    ")
     if curve.identical:
-        yield f"    the same to the last bit at the first {curve.identical:,} steps"
+        steps = f"{curve.identical:,} step{'s' if curve.identical != 1 else ''}"
+        yield f"    the same to the last bit for the first {steps} of those that both have"
+
+
+def _difference(a: float | None, b: float | None) -> str:
+    # Adding zero lets no "-0.0000" appear.
+    return "-" if a is None or b is None else f"{round(b - a, 4) + 0.0:+.4f}"
 
 
 def _scores(found: Comparison) -> Iterator[str]:
