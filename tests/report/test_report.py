@@ -87,7 +87,7 @@ def test_a_run_that_finished(run: WrittenRun) -> None:
     assert text.startswith("# a-run\n\n**Finished** at step 40 of 100.")
     assert ["best validation loss", "0.2500 at step 30, perplexity 1.28"] in rows(text, "Results")
     assert ["memory", "1.5 GiB at most; the plan said 2.0 GiB, +33%"] in rows(text, "Results")
-    assert "- 3 rows dropped: empty First: a.jsonl:7" in text
+    assert "- 3 rows dropped: empty. First: a.jsonl:7" in text
     assert rows(text, "Sample answers")[2:] == [
         ["What is a hen?", "", ""],
         ["", "before", "hm?"],
@@ -121,7 +121,7 @@ def test_plots_replace_those_of_before(run: WrittenRun) -> None:
     ("last", "said"),
     [
         (Failed(message="the GPU is gone", hint="Reset it.", step=40),
-         "**Failed** at step 40 of 100: the GPU is gone Reset it."),
+         "**Failed** at step 40 of 100: the GPU is gone. Reset it."),
         (Finished(outcome="stopped", step=40, elapsed=1.0, message="stopped and saved at step 40"),
          "**Stopped** at step 40 of 100: stopped and saved at step 40."),
         (Stage(stage="training"), "**Died**, at step 40 of 100."),

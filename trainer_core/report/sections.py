@@ -38,7 +38,7 @@ def head(story: Story) -> list[str]:
     outcome, view = story.view.outcome, story.view
     place = f"step {view.step:,} of {view.total_steps:,}" if view.total_steps else "the start"
     if isinstance(outcome, Failed):
-        said = f"**Failed** at {place}: {shown(outcome.message)} {shown(outcome.hint)}"
+        said = f"**Failed** at {place}: {_sentences(outcome.message, outcome.hint)}"
     elif isinstance(outcome, Finished):
         why = f": {shown(outcome.message)}" if outcome.message else ""
         said = f"**{outcome.outcome.capitalize()}** at {place}{why}."
@@ -115,8 +115,12 @@ def _memory_parts(story: Story) -> list[str]:
 
 def warnings(story: Story) -> list[str]:
     """What the user was warned of, each once."""
-    said = dict.fromkeys(f"{shown(one.message)} {shown(one.hint)}".strip() for one in story.notices)
+    said = dict.fromkeys(_sentences(one.message, one.hint) for one in story.notices)
     return ["## Warnings", "", *(f"- {line}" for line in said)] if said else []
+
+
+def _sentences(message: str, hint: str) -> str:
+    return f"{shown(message.rstrip('.'))}. {shown(hint)}".strip()
 
 
 def data(story: Story) -> list[str]:
