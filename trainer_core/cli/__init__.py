@@ -66,6 +66,7 @@ def _application() -> "typer.Typer":
         runs,
         smoke,
         stop,
+        track,
         train,
         ui,
     )
@@ -112,6 +113,7 @@ def _application() -> "typer.Typer":
         runs,
         attach,
         stop,
+        track,
         ui,
         doctor,
     )

@@ -21,21 +21,25 @@ from pathlib import Path
 _MAX_SOCKET_PATH = 100
 
 
-def start_detached(command: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
-    """Start a process that outlives us and our terminal, its output appended to `log`."""
+def start_detached(
+    command: Sequence[str], log: Path, *, listens: bool = False
+) -> "subprocess.Popen[bytes]":
+    """Start a process that outlives us and our terminal, its output appended to `log`. One that
+    `listens` reads what we write to its stdin, and sees it close when we are gone."""
+    stdin = subprocess.PIPE if listens else subprocess.DEVNULL
     with log.open("ab") as output:
         if sys.platform == "win32":
             flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS
             return subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=output,
                 stderr=output,
                 creationflags=flags,
             )
         return subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=output,
             stderr=output,
             start_new_session=True,

@@ -1,0 +1,100 @@
+"""The processes that tell trackers of a run: started by the job, which never waits for them while
+it trains, and says once of each what it cannot do.
+
+They have a session of their own, so that neither a terminal nor the supervisor ends them with the
+job: they go on from the run folder, and end by themselves.
+"""
+
+import shlex
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from trainer_core.errors import EXIT_FINISHED
+from trainer_core.runs.control import Control
+from trainer_core.runs.events import Failed, Finished, Notice, encode
+from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.recorder import Recorder
+from trainer_core.tracking.told import place_of, read_told
+from trainer_core.worker import platform
+
+# How long the end of a run waits for them; the stop of one, which someone waits for.
+END_SECONDS = 10.0
+STOP_SECONDS = 2.0
+
+
+class Trackers:
+    """Those of one run, for as long as its job lives."""
+
+    def __init__(self, folder: RunFolder, recorder: Recorder, control: Control) -> None:
+        self._folder = folder
+        self._recorder = recorder
+        self._control = control
+        self._watches: dict[str, threading.Thread] = {}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, names: Sequence[str]) -> None:
+        """Start a process for each tracker."""
+        for name in names:
+            try:
+                process = start_telling(self._folder, name)
+            except OSError as error:
+                self._say(name, f"cannot be told of this run: {error.strerror}")
+                continue
+            watch = threading.Thread(target=self._watch, args=[name], name=name, daemon=True)
+            self._processes[name], self._watches[name] = process, watch
+            watch.start()
+
+    def settle(self, ended: Finished | Failed) -> None:
+        """The run has ended: give them a moment for the rest, and say whose was too short."""
+        for process in self._processes.values():
+            tell_the_end(process, ended)
+        patience = STOP_SECONDS if self._control.stopping else END_SECONDS
+        deadline = time.monotonic() + patience
+        for name, watch in self._watches.items():
+            watch.join(max(0.0, deadline - time.monotonic()))
+            if watch.is_alive():
+                missing = self._recorder.step - read_told(self._folder, name).step
+                rest = f"the last {missing:,} steps" if missing > 0 else "how the run ended"
+                self._say(name, f"has not taken {rest} yet, and gets them in the background")
+
+    def _watch(self, name: str) -> None:
+        status = self._processes[name].wait()
+        if status != EXIT_FINISHED:
+            problem = read_told(self._folder, name).problem
+            self._say(name, problem or f"its process ended with status {status}")
+
+    def _say(self, name: str, problem: str) -> None:
+        self._recorder.record(
+            Notice(
+                message=f"{name}: {problem}",
+                hint=f"The run goes on without it. To send what it missed: "
+                f"{way_to_send(self._folder, name)} "
+                f"(details: {place_of(self._folder, name, 'log')})",
+            )
+        )
+
+
+def start_telling(folder: RunFolder, name: str) -> "subprocess.Popen[bytes]":
+    """Start the process that tells a tracker of a run. Its stdin takes the run's last event."""
+    output = place_of(folder, name, "log")
+    output.parent.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "trainer_core.tracking", name, str(folder.path)]
+    return platform.start_detached(command, output, listens=True)
+
+
+def tell_the_end(process: "subprocess.Popen[bytes]", ended: Finished | Failed | None) -> None:
+    """Say how the run ended, where that is known, and that nothing more comes from here."""
+    assert process.stdin is not None  # noqa: S101 - it was started so
+    with suppress(OSError):  # it has ended
+        if ended is not None:
+            process.stdin.write(encode(ended) + b"\n")
+        process.stdin.close()
+
+
+def way_to_send(folder: RunFolder, name: str) -> str:
+    """The command that tells a tracker what it missed."""
+    return f"backprop track {shlex.quote(str(folder.path))} --to {name}"
