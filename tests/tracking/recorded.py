@@ -1,9 +1,10 @@
 """Runs as a job records them, without a training, and the processes that tell trackers of them."""
 
 import math
-import os
 from pathlib import Path
+from typing import Any
 
+from tests.end_to_end.real_runs import events
 from trainer_core.config.load import load_config
 from trainer_core.hardware.facts import MachineFacts
 from trainer_core.hardware.gpus import Gpu
@@ -50,9 +51,9 @@ class RecordedRun:
             Plan(total_steps=50, epochs=1, values=run.values(), reasons=run.reasons())
         )
 
-    def say(self, *events: Event) -> None:
+    def say(self, *said: Event) -> None:
         """Record what the job says."""
-        for event in events:
+        for event in said:
             self.recorder.record(event)
 
     def train(self, first: int, last: int, *, again: int = 0) -> None:
@@ -99,18 +100,14 @@ class RecordedRun:
         tell_the_end(process, ended)
         return process.wait(120)
 
-    def said(self) -> bytes:
+    def written(self) -> bytes:
         """All that lies in its folder."""
         files = [path for path in self.folder.path.rglob("*") if path.is_file()]
         return b"".join(path.read_bytes() for path in files)
 
-
-def library(folder: Path, name: str, text: str) -> dict[str, str]:
-    """A library of our own that is found in place of the tracker's; what the environment needs."""
-    folder.mkdir(exist_ok=True)
-    (folder / f"{name}.py").write_text(text)
-    paths = [str(folder), os.environ.get("PYTHONPATH", "")]
-    return {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    def notices(self) -> list[dict[str, Any]]:
+        """What the run was warned of."""
+        return [event for event in events(self.folder.path) if event["type"] == "warning"]
 
 
 def _validation(step: int, loss: float) -> Eval:

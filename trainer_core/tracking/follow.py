@@ -19,11 +19,11 @@ from trainer_core.planning.resolved_file import read_resolved
 from trainer_core.runs.events import Event, decode
 from trainer_core.runs.folder import RunFolder, run_name
 from trainer_core.runs.jsonl import last_line, read_lines
-from trainer_core.runs.status import is_alive
+from trainer_core.runs.status import is_alive, read_status
 from trainer_core.text import one_line
 from trainer_core.tracking.hiding import without_secrets
 from trainer_core.tracking.rows import ending_of, row_of
-from trainer_core.tracking.told import Told, read_told, telling_lock, write_told
+from trainer_core.tracking.told import read_told, telling_lock, write_told
 from trainer_core.tracking.tracker import About, Ending, Tracker, open_tracker
 
 # How often new events are looked for.
@@ -32,7 +32,7 @@ LOOK_SECONDS = 0.5
 BATCH = 1000
 # How long the last event may take to come when the job is gone: the supervisor writes it then.
 LAST_WORDS_SECONDS = 2.0
-# How long it may take to tell the rest when the run has ended.
+# How long it may stand still when the run has ended, or wait for a process that tells it already.
 REST_SECONDS = 300.0
 _PROBLEM = 300
 
@@ -51,16 +51,14 @@ def main(arguments: Sequence[str], job: Lines) -> int:
     if hasattr(os, "nice"):
         os.nice(10)  # the training comes first
     lock = telling_lock(folder, name)
-    told = Told()
     try:
         lock.acquire(timeout=REST_SECONDS, poll_interval=0.2)
-        told = read_told(folder, name)
-        told.problem, told.ended = "", False
-        _Telling(name, folder, told, _Job(job)).run()
+        _Telling(name, folder, _Job(job)).run()
     except Exception as error:
         print(without_secrets(traceback.format_exc()), file=sys.stderr, flush=True)
         said = "another process is still telling it" if isinstance(error, Timeout) else str(error)
         said = said or type(error).__name__
+        told = read_told(folder, name)
         told.problem = one_line(without_secrets(said), limit=_PROBLEM)
         with suppress(OSError):
             write_told(folder, name, told)
@@ -73,10 +71,10 @@ def about(folder: RunFolder) -> About:
     resolved = read_resolved(folder.resolved)
     if resolved is None:
         raise UserError(f"{folder.path} holds no run that has begun to train")
-    config = resolved.config
+    config, status = resolved.config, read_status(folder)
     return About(
         folder=folder.path,
-        name=folder.path.name,
+        name=status.run if status is not None else folder.path.name,
         title=config.run.name or run_name(config.model.base),
         project=config.tracking.project,
         config=resolved.values(),
@@ -85,36 +83,51 @@ def about(folder: RunFolder) -> About:
 
 class _Job:
     """Listens to the job: `ending` is how it says that the run ended, and `over` is set with that,
-    or when the job is gone. From then on there is only so much time left."""
+    or when the job is gone. From then on this process ends if nothing moves for too long."""
 
     def __init__(self, stream: Lines) -> None:
         self.over = threading.Event()
         self.ending: Ending | None = None
         self._stream = stream
+        self._moved = 0.0
         threading.Thread(target=self._listen, name="job", daemon=True).start()
 
+    def moved(self) -> None:
+        """Something was told just now."""
+        self._moved = time.monotonic()
+
     def _listen(self) -> None:
-        with suppress(ValueError):
-            self.ending = ending_of(decode(self._stream.readline()))
+        last = _event(self._stream.readline())
+        self.ending = ending_of(last) if last is not None else None
+        self.moved()
         self.over.set()
-        time.sleep(REST_SECONDS)
-        print(f"not done {REST_SECONDS:.0f} s after the run's end", file=sys.stderr, flush=True)
+        while (still := time.monotonic() - self._moved) < REST_SECONDS:
+            time.sleep(REST_SECONDS - still)
+        print(f"nothing was told for {still:.0f} s", file=sys.stderr, flush=True)
         os._exit(EXIT_FAILED)
 
 
 class _Telling:
-    def __init__(self, name: str, folder: RunFolder, told: Told, job: _Job) -> None:
+    def __init__(self, name: str, folder: RunFolder, job: _Job) -> None:
         self._name = name
         self._folder = folder
-        self._told = told
         self._job = job
+        self._told = read_told(folder, name)
+        self._told.problem, self._told.ended = "", False
 
     def run(self) -> None:
         """Tell everything."""
         tracker = open_tracker(self._name, about(self._folder), self._told.notes)
         self._told.notes = tracker.notes
         self._write_down()
-        tracker.finish(self._follow(tracker))
+        try:
+            ending = self._follow(tracker)
+        except Exception:
+            with suppress(Exception):  # what it took before is not told again
+                tracker.flush()
+                self._write_down()
+            raise
+        tracker.finish(ending)
         self._told.ended = True
         self._write_down()
 
@@ -123,13 +136,15 @@ class _Telling:
         last: Event | None = None
         waited = 0.0
         while True:
-            over = self._job.over.is_set()  # before looking: what came before that is read now
+            over = self._job.over.is_set()  # asked first: all that came before is read below
             newest = self._tell_new(tracker)
             if newest is not None:
                 last, waited = newest, 0.0
                 continue
             last = last or _newest(self._folder)  # told before, by a process that did not end it
-            ending = (ending_of(last) if last is not None else None) or self._job.ending
+            ending = ending_of(last) if last is not None else None
+            if ending is None and over:
+                ending = self._job.ending
             if ending is not None:
                 return ending
             if waited >= LAST_WORDS_SECONDS:
@@ -142,26 +157,33 @@ class _Telling:
 
     def _tell_new(self, tracker: Tracker) -> Event | None:
         """Tell the next events; returns the last of them."""
-        told, last = self._told, None
+        told = self._told
+        last: Event | None = None
         for line, offset in islice(read_lines(self._folder.events, told.offset), BATCH):
-            with suppress(ValueError):  # of a newer version, perhaps
-                last = decode(line)
-                row = row_of(last, told.steps)
-                if row is not None:
-                    tracker.log(row)
-                told.event = last.n
-            told.offset = offset
+            event = _event(line)
+            row = row_of(event, told.steps) if event is not None else None
+            if event is not None and row is not None:
+                tracker.log(row)
+                told.steps[event.type] = row.step
+            last, told.offset = event or last, offset
         if last is not None:
             tracker.flush()
             self._write_down()
         return last
 
     def _write_down(self) -> None:
+        self._job.moved()
         write_told(self._folder, self._name, self._told)
 
 
 def _newest(folder: RunFolder) -> Event | None:
     line = last_line(folder.events)
-    with suppress(ValueError):
-        return decode(line) if line is not None else None
-    return None
+    return _event(line) if line is not None else None
+
+
+def _event(line: bytes) -> Event | None:
+    """None for what a newer version wrote, perhaps."""
+    try:
+        return decode(line)
+    except ValueError:
+        return None

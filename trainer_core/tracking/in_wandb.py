@@ -21,7 +21,7 @@ class WandbRun:
             project=about.project or os.environ.get("WANDB_PROJECT") or about.title,
             name=about.name,
             id=self.notes["id"],
-            resume="allow",
+            resume="allow" if notes else None,  # which a server must be asked about
             dir=os.environ.get("WANDB_DIR") or str(about.folder),
             config=about.config,
             allow_val_change=True,

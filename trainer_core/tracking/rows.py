@@ -12,9 +12,8 @@ _COUNTED = {"eval_loss", "epoch", "num_tokens", "eval_num_tokens"}
 
 
 def row_of(event: Event, told: dict[str, int]) -> Row | None:
-    """The row that an event is, if it is one that is new; `told` has the last step of each type of
-    event, and is brought up to date. A sample of the machine is one of the step before it, and the
-    first of each step is taken."""
+    """The row that an event is, if it is new: `told` has the last step of each type of event. A
+    sample of the machine is one of the step before it, and the first of each step is taken."""
     newest = max(told.values(), default=0)
     if isinstance(event, Metrics | Eval | Samples):
         step = event.step
@@ -24,7 +23,6 @@ def row_of(event: Event, told: dict[str, int]) -> Row | None:
         return None
     if step < newest or step <= told.get(event.type, -1):
         return None
-    told[event.type] = step
     answers = event.answers if isinstance(event, Samples) else []
     return Row(step, event.time, _values(event), answers)
 

@@ -17,13 +17,12 @@ FORMAT = 1
 
 
 class Told(BaseModel):
-    """`event` is the number of the last event that was read, and `offset` where the next one
-    begins; `steps` has the last step of each type of event that was logged. `problem` is what ended
-    it before its end, in one line."""
+    """`offset` is where in events.jsonl the next event begins that was not read; `steps` has the
+    last step of each type of event that was logged. `problem` is what ended it before its end, in
+    one line."""
 
     format: int = FORMAT
     notes: Notes = {}
-    event: int = 0
     offset: int = 0
     steps: dict[str, int] = {}
     ended: bool = False
@@ -63,9 +62,8 @@ def telling_lock(folder: RunFolder, name: str) -> FileLock:
 
 def is_behind(folder: RunFolder, told: Told) -> bool:
     """Whether there is something in the run that the tracker was not told."""
-    steps = dict(told.steps)
     for line, _ in read_lines(folder.events, told.offset):
         with suppress(ValueError):
-            if row_of(decode(line), steps) is not None:
+            if row_of(decode(line), told.steps) is not None:
                 return True
     return False

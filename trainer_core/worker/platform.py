@@ -12,7 +12,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,7 +22,11 @@ _MAX_SOCKET_PATH = 100
 
 
 def start_detached(
-    command: Sequence[str], log: Path, *, listens: bool = False
+    command: Sequence[str],
+    log: Path,
+    *,
+    listens: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> "subprocess.Popen[bytes]":
     """Start a process that outlives us and our terminal, its output appended to `log`. One that
     `listens` reads what we write to its stdin, and sees it close when we are gone."""
@@ -35,6 +39,7 @@ def start_detached(
                 stdin=stdin,
                 stdout=output,
                 stderr=output,
+                env=environment,
                 creationflags=flags,
             )
         return subprocess.Popen(
@@ -42,6 +47,7 @@ def start_detached(
             stdin=stdin,
             stdout=output,
             stderr=output,
+            env=environment,
             start_new_session=True,
         )
 
