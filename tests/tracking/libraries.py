@@ -4,6 +4,8 @@ to. They have no more than what is called."""
 import os
 from pathlib import Path
 
+import psutil
+
 # As a tracker's server that says no at its fifth step; what it was told lies beside it.
 WANDB_THAT_RAISES = """
 def login(**_):
@@ -52,3 +54,16 @@ def put(folder: Path, name: str, text: str) -> str:
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.py").write_text(text)
     return os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
+
+
+def telling(folder: Path) -> list[psutil.Process]:
+    """The processes that tell trackers of the runs in `folder` now."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            line = process.cmdline()
+        except psutil.Error:
+            continue
+        if "trainer_core.tracking" in line and any(part.startswith(str(folder)) for part in line):
+            found.append(process)
+    return found

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.end_to_end.real_runs import wait_for
-from tests.tracking.libraries import TRACKIO_THAT_HANGS, WANDB_THAT_RAISES, put
+from tests.tracking.libraries import TRACKIO_THAT_HANGS, WANDB_THAT_RAISES, put, telling
 from tests.tracking.reading import read_back
 from tests.tracking.recorded import RecordedRun
 from trainer_core.cli.track import track
@@ -35,8 +35,7 @@ class Job:
 
     def processes(self) -> list[psutil.Process]:
         """Those that tell of this run now."""
-        children = psutil.Process().children(recursive=True)
-        return [child for child in children if str(self.run.folder.path) in child.cmdline()]
+        return telling(self.run.folder.path)
 
     def end(self) -> None:
         """As a job ends."""
@@ -57,7 +56,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         return jobs[-1]
 
     yield started
-    for process in [process for job in jobs for process in job.processes()]:
+    for process in telling(tmp_path):
         process.kill()
 
 

@@ -13,7 +13,7 @@ from tests.tracking.recorded import RecordedRun
 from trainer_core.config.schema import TRACKERS
 from trainer_core.tracking.told import read_told
 
-PASSWORD = "canary" + "0123456789" * 4
+CANARY = "canary" + "0123456789" * 4
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_nobody_is_called(name: str, tmp_path: Path, calls: list[str]) -> None:
         (
             "wandb",
             {
-                "WANDB_API_KEY": PASSWORD,
+                "WANDB_API_KEY": CANARY,
                 "WANDB_BASE_URL": "http://127.0.0.1:9",
                 "WANDB_INIT_TIMEOUT": "3",
             },
@@ -74,7 +74,7 @@ def test_nobody_is_called(name: str, tmp_path: Path, calls: list[str]) -> None:
         (
             "mlflow",
             {
-                "MLFLOW_TRACKING_URI": "http://" + f"me:{PASSWORD}@127.0.0.1:9",
+                "MLFLOW_TRACKING_URI": "http://" + f"me:{CANARY}@127.0.0.1:9",
                 "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
             },
         ),
@@ -93,4 +93,4 @@ def test_secrets_are_not_repeated(
     assert run.tell(name) == 1
     assert read_told(run.folder, name).problem
     assert (run.folder.path / "tracking" / f"{name}.log").stat().st_size > 0
-    assert PASSWORD.encode() not in run.written()
+    assert CANARY.encode() not in run.written()

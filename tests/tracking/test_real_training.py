@@ -8,11 +8,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from tests.end_to_end.real_runs import Cli, events, job_of, step_of, training, wait_for
-from tests.tracking.libraries import TRACKIO_THAT_HANGS, WANDB_THAT_RAISES, put
+from tests.tracking.libraries import TRACKIO_THAT_HANGS, WANDB_THAT_RAISES, put, telling
 from tests.tracking.reading import read_back
 
 pytest.importorskip("torch")
@@ -24,17 +23,8 @@ def cli(tmp_path: Path) -> Any:
     cli = Cli(tmp_path)
     yield cli
     cli.end_all()
-    for process in psutil.process_iter():
-        if _tells(process, tmp_path):
-            process.kill()
-
-
-def _tells(process: psutil.Process, folder: Path) -> bool:
-    try:
-        line = process.cmdline()
-    except psutil.Error:
-        return False
-    return "trainer_core.tracking" in line and line[-1].startswith(str(folder))
+    for process in telling(tmp_path):
+        process.kill()
 
 
 def _train(cli: Cli, name: str, *more: str) -> Path:

@@ -1,4 +1,4 @@
-"""`python -m trainer_core.tracking NAME RUN_FOLDER`: the process that tells one tracker."""
+"""`python -m trainer_core.tracking NAME RUN_FOLDER [SECONDS]`: the process that tells a tracker."""
 
 import os
 import sys

@@ -28,12 +28,12 @@ from trainer_core.tracking.tracker import About, Ending, Tracker, open_tracker
 
 # How often new events are looked for.
 LOOK_SECONDS = 0.5
-# How many events are read before what was told is written down.
-BATCH = 1000
+# How much is told before that is written down, at most.
+BATCH_EVENTS, BATCH_SECONDS = 1000, 5.0
 # How long the last event may take to come when the job is gone: the supervisor writes it then.
 LAST_WORDS_SECONDS = 2.0
-# How long it may stand still when the run has ended, or wait for a process that tells it already.
-REST_SECONDS = 300.0
+# How long to wait for a process that tells the same; it was of the run's last attempt.
+WAIT_SECONDS = 600.0
 _PROBLEM = 300
 
 
@@ -46,14 +46,16 @@ class Lines(Protocol):
 
 def main(arguments: Sequence[str], job: Lines) -> int:
     """Tell the tracker `arguments[0]` of the run in `arguments[1]`; returns the exit status. `job`
-    is read for the run's last event, and is at its end when the job is gone."""
+    is read for the run's last event, and is at its end when the job is gone; from then on it may
+    take `arguments[2]` seconds, if that is given."""
     name, folder = arguments[0], RunFolder(Path(arguments[1]))
     if hasattr(os, "nice"):
         os.nice(10)  # the training comes first
+    rest = float(arguments[2]) if len(arguments) > 2 else None
     lock = telling_lock(folder, name)
     try:
-        lock.acquire(timeout=REST_SECONDS, poll_interval=0.2)
-        _Telling(name, folder, _Job(job)).run()
+        lock.acquire(timeout=WAIT_SECONDS, poll_interval=0.2)
+        _Telling(name, folder, _Job(job, rest)).run()
     except Exception as error:
         print(without_secrets(traceback.format_exc()), file=sys.stderr, flush=True)
         said = "another process is still telling it" if isinstance(error, Timeout) else str(error)
@@ -83,28 +85,23 @@ def about(folder: RunFolder) -> About:
 
 class _Job:
     """Listens to the job: `ending` is how it says that the run ended, and `over` is set with that,
-    or when the job is gone. From then on this process ends if nothing moves for too long."""
+    or when the job is gone. This process ends `rest` seconds later, whatever it does."""
 
-    def __init__(self, stream: Lines) -> None:
+    def __init__(self, stream: Lines, rest: float | None) -> None:
         self.over = threading.Event()
         self.ending: Ending | None = None
         self._stream = stream
-        self._moved = 0.0
+        self._rest = rest
         threading.Thread(target=self._listen, name="job", daemon=True).start()
-
-    def moved(self) -> None:
-        """Something was told just now."""
-        self._moved = time.monotonic()
 
     def _listen(self) -> None:
         last = _event(self._stream.readline())
         self.ending = ending_of(last) if last is not None else None
-        self.moved()
         self.over.set()
-        while (still := time.monotonic() - self._moved) < REST_SECONDS:
-            time.sleep(REST_SECONDS - still)
-        print(f"nothing was told for {still:.0f} s", file=sys.stderr, flush=True)
-        os._exit(EXIT_FAILED)
+        if self._rest is not None:
+            time.sleep(self._rest)
+            print(f"not done {self._rest:.0f} s after the run", file=sys.stderr, flush=True)
+            os._exit(EXIT_FAILED)
 
 
 class _Telling:
@@ -159,20 +156,22 @@ class _Telling:
         """Tell the next events; returns the last of them."""
         told = self._told
         last: Event | None = None
-        for line, offset in islice(read_lines(self._folder.events, told.offset), BATCH):
+        until = time.monotonic() + BATCH_SECONDS
+        for line, offset in islice(read_lines(self._folder.events, told.offset), BATCH_EVENTS):
             event = _event(line)
             row = row_of(event, told.steps) if event is not None else None
             if event is not None and row is not None:
                 tracker.log(row)
                 told.steps[event.type] = row.step
             last, told.offset = event or last, offset
+            if time.monotonic() > until:
+                break
         if last is not None:
             tracker.flush()
             self._write_down()
         return last
 
     def _write_down(self) -> None:
-        self._job.moved()
         write_told(self._folder, self._name, self._told)
 
 

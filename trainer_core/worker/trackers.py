@@ -25,6 +25,10 @@ from trainer_core.worker import platform
 # How long the end of a run waits for them; the stop of one, which someone waits for.
 END_SECONDS = 10.0
 STOP_SECONDS = 2.0
+# How long they may go on by themselves after that.
+REST_SECONDS = 300.0
+# Like the worker, it imports nothing from the folder that it stands in.
+TELLING = (sys.executable, "-P", "-m", "trainer_core.tracking")
 WITHOUT = "The run goes on without it. To send what it missed, when the run has ended:"
 
 
@@ -44,7 +48,7 @@ class Trackers:
         """Start a process for each tracker."""
         for name in dict.fromkeys(names):
             try:
-                process = start_telling(self._folder, name, self._environment)
+                process = start_telling(self._folder, name, self._environment, REST_SECONDS)
             except OSError as error:
                 self._say(name, f"cannot be told of the run: {error.strerror}", WITHOUT)
                 continue
@@ -84,12 +88,16 @@ class Trackers:
 
 
 def start_telling(
-    folder: RunFolder, name: str, environment: Mapping[str, str] | None = None
+    folder: RunFolder,
+    name: str,
+    environment: Mapping[str, str] | None = None,
+    rest: float | None = None,
 ) -> "subprocess.Popen[bytes]":
-    """Start the process that tells a tracker of a run. Its stdin takes the run's last event."""
+    """Start the process that tells a tracker of a run. Its stdin takes the run's last event, and it
+    lives no longer than `rest` seconds after that."""
     output = place_of(folder, name, "log")
     output.parent.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "trainer_core.tracking", name, str(folder.path)]
+    command = [*TELLING, name, str(folder.path), *([str(rest)] if rest is not None else [])]
     return platform.start_detached(command, output, listens=True, environment=environment)
 
 
