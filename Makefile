@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all the set-up. Needs make and Python 3.11+ with venv.
 .DEFAULT_GOAL := help
-.PHONY: help demo test install install-gpu install-export lock docs wheel audit faults clean
+.PHONY: help demo test install install-gpu install-export install-tracking lock docs wheel audit faults clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,7 +18,7 @@ help: ## This list
 demo: install ## Train the tiny model that ships here, and watch it (ARGS=--headless for text)
 	@$(BIN)/backprop demo $(ARGS)
 
-test: install $(VENV)/.export $(VENV)/.dev ## Lint, types, import walls and all tests
+test: install $(VENV)/.export $(VENV)/.tracking $(VENV)/.dev ## Lint, types, import walls and all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -32,9 +32,11 @@ install-gpu: $(VENV)/.gpu ## Install into .venv, for an NVIDIA GPU (not yet run 
 
 install-export: install $(VENV)/.export ## Add what K-quants, ONNX and the checks of GGUF need (a C++ compiler)
 
+install-tracking: install $(VENV)/.tracking ## Add TensorBoard, Weights & Biases, Trackio and MLflow
+
 lock: ## Make the locks anew from requirements/*.in (needs uv)
 	@command -v $(UV) >/dev/null || { echo "backprop: uv is needed to make the locks; install it, or name it: make UV=/path/to/uv lock" >&2; exit 2; }
-	for name in cpu dev export gpu llama llama-build audit; do $(UV) pip compile --quiet --no-deps --generate-hashes --no-header \
+	for name in cpu dev export tracking gpu llama llama-build audit; do $(UV) pip compile --quiet --no-deps --generate-hashes --no-header \
 		--no-annotate --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 	{ grep '^#' requirements/gpu.in; cat requirements/gpu.txt; } >requirements/gpu.new
 	mv requirements/gpu.new requirements/gpu.txt
@@ -73,6 +75,10 @@ $(VENV)/.gpu: requirements/gpu.txt pyproject.toml
 $(VENV)/.export: requirements/export.txt requirements/llama.txt requirements/llama-build.txt \
 		scripts/llama.sh scripts/llama.cmake $(VENV)/.$(SET)
 	@sh scripts/setup.sh export
+	@touch $@
+
+$(VENV)/.tracking: requirements/tracking.txt $(VENV)/.$(SET)
+	@sh scripts/setup.sh tracking
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.$(SET)

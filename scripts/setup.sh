@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes .venv and installs the locks into it: `sh scripts/setup.sh cpu|gpu|export|dev`, or
+# Makes .venv and installs the locks into it: `sh scripts/setup.sh cpu|gpu|export|tracking|dev`, or
 # .venv-audit: `audit`. Called by the Makefile. Each thing that can be missing ends as one sentence
 # with the way out; pip's words go to a log.
 set -u
@@ -91,6 +91,11 @@ export)
     folder=$(llama_folder)
     [ -n "$(llama_kept "$folder")" ] || (llama_compile "$folder") || exit
     pip install --no-deps --no-index --force-reinstall "$(llama_kept "$folder")" || explain
+    exit
+    ;;
+tracking)
+    echo "Installing the trackers into $venv (about 60 MB)…"
+    pip install --no-deps --require-hashes -r requirements/tracking.txt || explain
     exit
     ;;
 dev)

@@ -416,7 +416,7 @@ ELSEWHERE = {
     "safety.throttling": f"{GPU_WATCH}::test_throttling_can_be_left_alone",
     "safety.memory_errors": f"{GPU_WATCH}::test_memory_errors_can_be_gone_on_with",
     "safety.stuck_seconds": "tests/faults/test_deaths.py::test_a_suspended_job_is_told_and_a_hung",
-    "tracking.project": "tests/engine/test_loop_config.py::test_trackers_hear_of_the_project",
+    "tracking.project": "tests/tracking/test_trackers.py::test_a_run_is_read_back_as_it_was",
     "export.formats": f"{EXPORTS}::test_a_run_exports_itself_when_it_has_finished",
     "export.quantizations": f"{EXPORTS}::test_a_run_exports_itself_when_it_has_finished",
     "export.check": f"{EXPORTS}::test_what_was_not_checked_says_so",

@@ -79,7 +79,7 @@ def test_no_network(checkout: Path) -> None:
 
 def test_the_locks_pin_all_that_people_name() -> None:
     folder = ROOT / "requirements"
-    for name in ("cpu", "dev", "export", "gpu", "llama", "llama-build", "audit"):
+    for name in ("cpu", "dev", "export", "tracking", "gpu", "llama", "llama-build", "audit"):
         wanted = {
             line.lower().replace("_", "-")
             for source in ({name, "cpu"} if name == "gpu" else {name})

@@ -1,5 +1,6 @@
 """Every "auto" becomes a value with a reason, and resolved.yaml gives the same run back."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -297,7 +298,6 @@ def test_a_quantised_base_is_the_users_choice() -> None:
         ),
         (["lora.init=pissa", "model.quantization=4bit"], "quantised to 4 bits"),
         (["lora.init=loftq"], "on a GPU"),
-        (["tracking.to=[mlflow]"], "mlflow, which is not installed"),
         (["export.formats=[adapter]", "training.method=full"], "makes a whole model"),
         (["export.formats=[merged]", "export.push=me/it"], "HF_TOKEN"),
         (["export.formats=[merged]", "export.ollama=mine"], "Ollama takes a GGUF"),
@@ -305,6 +305,11 @@ def test_a_quantised_base_is_the_users_choice() -> None:
 )
 def test_what_cannot_be_done_here_is_refused(settings: list[str], words: str) -> None:
     assert words in drafted(*settings).problem
+
+
+def test_a_tracker_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mlflow", None)  # as if it were not there
+    assert "mlflow, which is not installed" in drafted("tracking.to=[mlflow]").problem
 
 
 def test_resolved_yaml_gives_the_same_run_back(tmp_path: Path) -> None:

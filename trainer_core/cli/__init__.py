@@ -67,6 +67,7 @@ def _application() -> "typer.Typer":
         report,
         smoke,
         stop,
+        track,
         train,
         ui,
     )
@@ -116,6 +117,7 @@ def _application() -> "typer.Typer":
         report,
         attach,
         stop,
+        track,
         ui,
         doctor,
     )

@@ -3,7 +3,7 @@
 `"auto"` means that planning decides and records why (see planning/plan.py).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -34,14 +34,22 @@ class RunSection(Section):
     )
 
 
+TrackerName = Literal["tensorboard", "wandb", "trackio", "mlflow"]
+TRACKERS: tuple[TrackerName, ...] = get_args(TrackerName)
+
+
 class TrackingSection(Section):
     """Where metrics go besides the run folder."""
 
-    to: list[Literal["tensorboard", "wandb", "trackio", "mlflow"]] = Field(
-        [], description="Trackers that are told every step; their libraries must be installed."
+    to: list[TrackerName] = Field(
+        [],
+        description="Trackers that are told every step, each by a process of its own; their "
+        "libraries must be installed.",
     )
     project: Text | None = Field(
-        None, description="The project's name in the tracker; the run's own name if not given."
+        None,
+        description="The project's name in the tracker (MLflow: the experiment's); the run's own "
+        "name if not given, else the model's.",
     )
 
 

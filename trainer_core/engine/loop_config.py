@@ -1,7 +1,5 @@
 """A run's settings in TRL's words."""
 
-import os
-
 import torch
 from trl import SFTConfig
 
@@ -24,16 +22,13 @@ _SCHEDULERS = {"constant": "constant_with_warmup"}
 
 
 def loop_config(
-    config: RunConfig, total_steps: int, folder: RunFolder, has_eval: bool, part: str = ""
+    config: RunConfig, total_steps: int, folder: RunFolder, has_eval: bool
 ) -> SFTConfig:
-    """Loss is over trained tokens, averaged over the whole effective batch. Trackers see each
-    `part` of a multi-run as a run of its own."""
+    """Loss is over trained tokens, averaged over the whole effective batch."""
     training = config.training
     checkpointing = training.gradient_checkpointing != "off"
     # Autocast is for layers that compute in another format than their weights are kept in.
     mixed = training.precision != config.model.dtype or torch.cuda.is_available()
-    project = config.tracking.project or config.run.name or folder.path.name
-    _tell_trackers(project, folder, part)
     return SFTConfig(
         output_dir=str(folder.checkpoints),  # TRL writes nothing there: saving is ours
         max_steps=total_steps,
@@ -70,16 +65,6 @@ def loop_config(
         packing=False,
         dataset_kwargs={"skip_prepare_dataset": True},
         disable_tqdm=True,
-        report_to=list(config.tracking.to) or "none",
-        project=project,
-        run_name="-".join(filter(None, (folder.path.name, part))),
+        report_to="none",  # trackers follow the run folder (worker/trackers.py)
         push_to_hub=False,
     )
-
-
-def _tell_trackers(project: str, folder: RunFolder, part: str) -> None:
-    """What the trackers take from the environment; what a person set there stands."""
-    os.environ.setdefault("WANDB_PROJECT", project)
-    os.environ.setdefault("MLFLOW_EXPERIMENT_NAME", project)
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder.path / "tensorboard" / part)
-    os.environ.setdefault("WANDB_DIR", str(folder.path))

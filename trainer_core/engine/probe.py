@@ -69,7 +69,6 @@ def _probe(model: Any, ready: Ready, folder: RunFolder, tokenizer: Any) -> int:
     config.training.__dict__.update(
         gradient_accumulation=1, warmup_steps=0, learning_rate=0.0, scheduler="constant"
     )
-    config.tracking.__dict__["to"] = []
     args = loop_config(config, STEPS, folder, has_eval=False)
     args.save_strategy = "no"
     bins = ready.train_bins

@@ -80,9 +80,7 @@ class Session:
             rows_at=rows_at,
             warm=self.warm,
             model=self.model,
-            args=loop_config(
-                config, int(training.steps), self.folder, bool(ready.validation), place.prefix
-            ),
+            args=loop_config(config, int(training.steps), self.folder, bool(ready.validation)),
             train_dataset=to_dataset(rows, bins),
             eval_dataset=(
                 to_dataset(ready.validation, ready.validation_bins) if ready.validation else None

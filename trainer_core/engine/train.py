@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,13 +44,18 @@ log = logging.getLogger(__name__)
 
 
 def train(
-    folder: RunFolder, recorder: Recorder, control: Control, *, own_process: bool = True
+    folder: RunFolder,
+    recorder: Recorder,
+    control: Control,
+    *,
+    own_process: bool = True,
+    when_planned: Callable[[RunConfig], None] = lambda _: None,
 ) -> Finished:
     """Train the run in `folder`, or go on with it where a checkpoint is.
 
     `own_process` says that nobody else lives in this process, so that the hub may be switched off
-    for all of it. Raises UserError for what the user can mend, StoppedError if stopped before the
-    first step.
+    for all of it. `when_planned` is called when the plan stands and is recorded. Raises UserError
+    for what the user can mend, StoppedError if stopped before the first step.
     """
     started = time.monotonic()
     resolved = read_resolved(folder.resolved)
@@ -83,6 +89,7 @@ def train(
             resumed_from=resumed,
         )
     )
+    when_planned(run.config)
     warm = _settle_identity(folder, ready, recorder, goes_on=resumed is not None)
     model = _load_model(backend, ready, recorder)
     _check(control)

@@ -161,16 +161,10 @@ def _limits(config: RunConfig, gpu: bool) -> Iterator[tuple[bool, str, str]]:
         )
     for tracker in config.tracking.to:
         yield (
-            not any(find_spec(name) is not None for name in _TRACKERS[tracker]),
+            find_spec(tracker) is None,
             f"tracking.to names {tracker}, which is not installed",
-            f"pip install {tracker}, or leave it out.",
+            "make install-tracking, or pip install 'backprop-tui[tracking]', or leave it out.",
         )
 
 
 _BITSANDBYTES = {"adamw_8bit", "paged_adamw", "paged_adamw_8bit", "lion", "lion_8bit"}
-_TRACKERS = {
-    "tensorboard": ("tensorboard", "tensorboardX"),
-    "wandb": ("wandb",),
-    "trackio": ("trackio",),
-    "mlflow": ("mlflow",),
-}

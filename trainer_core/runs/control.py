@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from trainer_core.config.safety_section import SafetySection
 from trainer_core.errors import BackpropError
+from trainer_core.runs.events import Failed, Finished
 
 CommandName = Literal["pause", "resume", "save", "evaluate", "score", "stop", "abort"]
 # Done once each time they are asked for, between two steps.
@@ -55,6 +56,8 @@ class Control:
         self.step = 0
         # Called in long work between two events: a sign of life.
         self.beat: Callable[[], None] = lambda: None
+        # Called with how the job ended, before that is recorded as its last event.
+        self.before_end: list[Callable[[Finished | Failed], None]] = []
         # What else must end before the process does, where it ends without the engine.
         self.before_exit: list[Callable[[], None]] = []
         # Ends the process without the engine; None where a person's own program trains in it.

@@ -90,6 +90,8 @@ def perform(
             raise
     if control.failure is not None and not _is_done(ended):
         ended = failed(control.failure, folder, control.step)
+    for settle in control.before_end:
+        settle(ended)
     recorder.record(ended)
     return ended
 

@@ -12,7 +12,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,23 +21,33 @@ from pathlib import Path
 _MAX_SOCKET_PATH = 100
 
 
-def start_detached(command: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
-    """Start a process that outlives us and our terminal, its output appended to `log`."""
+def start_detached(
+    command: Sequence[str],
+    log: Path,
+    *,
+    listens: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> "subprocess.Popen[bytes]":
+    """Start a process that outlives us and our terminal, its output appended to `log`. One that
+    `listens` reads what we write to its stdin, and sees it close when we are gone."""
+    stdin = subprocess.PIPE if listens else subprocess.DEVNULL
     with log.open("ab") as output:
         if sys.platform == "win32":
             flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS
             return subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=output,
                 stderr=output,
+                env=environment,
                 creationflags=flags,
             )
         return subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=output,
             stderr=output,
+            env=environment,
             start_new_session=True,
         )
 

@@ -23,6 +23,7 @@ from trainer_core.runs.recorder import Recorder
 from trainer_core.worker.client import RunClient
 from trainer_core.worker.following import wait_for_end
 from trainer_core.worker.launching import launch_export
+from trainer_core.worker.trackers import Trackers
 
 # What an abort may wait; the supervisor allows three.
 ABORT_SECONDS = 1.0
@@ -34,7 +35,15 @@ def train_and_export(
 ) -> Finished:
     """Train the run in `folder`, and make of it what its config asks for. Raises as engine's
     `train`, and BackpropError if an export fails; what was trained is saved by then."""
-    ended = train(folder, recorder, control, own_process=own_process)
+    trackers = Trackers(folder, recorder, control)
+    control.before_end.append(trackers.settle)
+    ended = train(
+        folder,
+        recorder,
+        control,
+        own_process=own_process,
+        when_planned=lambda config: trackers.start(config.tracking.to),
+    )
     resolved = read_resolved(folder.resolved)
     if ended.outcome != "finished" or resolved is None or not resolved.config.export.formats:
         return ended

@@ -30,7 +30,11 @@ REMARKS = {
     "export": " llama-cpp-python is compiled, which takes some minutes and a C++ compiler.",
 }
 # What a checkout installs pinned.
-TARGETS = {"export": "install-export", "onnx": "install-export"}
+TARGETS = {
+    "export": "install-export",
+    "onnx": "install-export",
+    "tracking": "install-tracking",
+}
 # Without this, llama.cpp is built for all that the CPU can do; with AMX among it, quantised models
 # crash.
 SETTINGS = {"export": "CMAKE_ARGS=-DGGML_NATIVE=OFF "}
