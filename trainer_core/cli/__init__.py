@@ -67,6 +67,7 @@ def _application() -> "typer.Typer":
         smoke,
         stop,
         train,
+        try_,
         ui,
     )
     from trainer_core.cli.config import config
@@ -109,6 +110,7 @@ def _application() -> "typer.Typer":
         predict,
         eval,
         generate,
+        try_,
         runs,
         attach,
         stop,
@@ -117,5 +119,5 @@ def _application() -> "typer.Typer":
     )
     for module in commands:
         name = module.__name__.rpartition(".")[2]
-        application.command(name.replace("_", "-"))(getattr(module, name))
+        application.command(name.strip("_").replace("_", "-"))(getattr(module, name))
     return application

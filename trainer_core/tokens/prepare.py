@@ -163,9 +163,8 @@ class Prepared:
         """
         if any(source.given.encryption is not None for source in self._sources):
             raise UserError("the data is encrypted, and the transcript would hold it in clear")
-        name: SplitName = split or next(
-            (name for name in _HELD_OUT_FIRST if len(self._in_use(name))), "train"
-        )
+        in_use = [name for name in _HELD_OUT_FIRST if len(self._in_use(name))]
+        name = split if split is not None else next(iter(in_use), _HELD_OUT_FIRST[-1])
         rows = self._in_use(name)
         if not len(rows):
             raise UserError(f"the data has no rows for {name}")
