@@ -40,6 +40,12 @@ def one_line(text: str, *, limit: int | None = None) -> str:
     return clean(" ".join(text.split()), limit=limit)
 
 
+def visible(text: str) -> str:
+    """`text` with U+FFFD for each character that `clean` would take out, tabs and newlines as they
+    are: as long as before, for what is being typed."""
+    return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def clean_json(line: str) -> str:
     """The same JSON, with what `clean` takes out written as escapes: for machines, and harmless on
     a terminal."""

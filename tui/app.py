@@ -6,6 +6,7 @@ library, is imported when it is first shown.
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from textual.app import App
@@ -17,11 +18,9 @@ from textual.theme import Theme
 
 from trainer_core.runs.folder import RunFolder
 from tui.plain import AsciiFilter, StyledFilter, shows_unicode
-from tui.screens.later import LaterScreen
 from tui.screens.runs import RunsScreen
 from tui.terminal import Terminal
 from tui.themes import DEFAULT, chosen_theme, load_themes, remember_theme
-from tui.widgets.ask_line import AskLine
 from tui.widgets.top_bar import PAGES
 
 
@@ -49,6 +48,12 @@ def _export() -> Screen[Any]:
     return ExportScreen()
 
 
+def _try() -> Screen[Any]:
+    from tui.screens.try_ import TryScreen
+
+    return TryScreen()
+
+
 def _system() -> Screen[Any]:
     from tui.screens.system import SystemScreen
 
@@ -56,8 +61,8 @@ def _system() -> Screen[Any]:
 
 
 class BackpropApp(App[None]):
-    """The dashboard. With `open_run` it starts on that run, on its Train screen or another `page`;
-    `fps` bounds how often a second anything is redrawn."""
+    """The dashboard. With `open_run` it starts on that run, on its Train screen or another `page`,
+    with `tried` on the Try screen; `fps` bounds how often a second anything is redrawn."""
 
     TITLE = "backprop"
     CSS_PATH = "app.tcss"
@@ -73,7 +78,7 @@ class BackpropApp(App[None]):
         "data": _data,
         "train": _train,
         "export": _export,
-        "try": lambda: LaterScreen("try", "Here you will talk to the model beside its base."),
+        "try": _try,
         "system": _system,
     }
     BINDINGS = [
@@ -96,10 +101,13 @@ class BackpropApp(App[None]):
         data: str = "",
         config: str = "",
         page: Literal["train", "export"] = "train",
+        tried: Path | None = None,
     ) -> None:
         super().__init__()
         self.fps = fps
         self.followed: RunFolder | None = open_run
+        # What the Try screen talks to: a run, or weights.
+        self.tried: Path | None = open_run.path if open_run else tried
         # What the Data screen shows: what was opened last, a run or data.
         self.data = str(open_run.config) if open_run else data
         # What the Config screen shows, if nothing there waits to be saved: a file, or a run's.
@@ -128,6 +136,8 @@ class BackpropApp(App[None]):
         if self.followed is not None:
             opened = self.open_export if self._first == "export" else self.open_run
             opened(self.followed)
+        elif self.tried is not None:
+            self.open_try(self.tried)
         elif self.config:
             self.open_config(self.config)
         elif self.data:
@@ -135,20 +145,28 @@ class BackpropApp(App[None]):
 
     def on_key(self, event: Key) -> None:
         """A key that nobody else took."""
-        if isinstance(self.focused, AskLine):
-            self.focused.take(event)
+        take = getattr(self.focused, "take", None)  # of a line in which a person writes
+        if take is not None:
+            take(event)
 
     def open_run(self, folder: RunFolder) -> None:
         """Show a run on the Train screen."""
-        self.followed, self.data = folder, str(folder.config)
+        self.followed, self.data, self.tried = folder, str(folder.config), folder.path
         if folder.config.is_file():
             self.config = self.data
         self.action_go("train")
 
     def open_export(self, folder: RunFolder) -> None:
         """Show what can be made of a run on the Export screen."""
-        self.followed = folder
+        self.followed, self.tried = folder, folder.path
         self.action_go("export")
+
+    def open_try(self, place: Path) -> None:
+        """Talk to what a run has trained, or to weights, on the Try screen."""
+        self.tried = place
+        if RunFolder(place).exists():
+            self.followed = RunFolder(place)
+        self.action_go("try")
 
     def open_data(self, path: str) -> None:
         """Show a data file, or the data of a config (YAML), on the Data screen."""
@@ -225,11 +243,12 @@ def run_app(
     data: str = "",
     config: str = "",
     page: Literal["train", "export"] = "train",
+    tried: Path | None = None,
 ) -> int:
     """Show the dashboard until it is closed, on a run (its Train screen, or another `page` of it),
-    on `data` (YAML or a data file) or on a config to edit if one is given; returns its exit
-    status."""
+    on `data` (YAML or a data file), on a config to edit, or on the Try screen with the run or the
+    weights that are `tried`, if one is given; returns its exit status."""
     os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
-    app = BackpropApp(open_run, fps, data, config, page)
+    app = BackpropApp(open_run, fps, data, config, page, tried)
     app.run()
     return app.return_code or 0

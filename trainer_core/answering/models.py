@@ -1,15 +1,18 @@
 """The model that is asked: one that transformers runs, or a GGUF that llama.cpp runs."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
+from trainer_core.config.predict_section import ModelRequest
 from trainer_core.config.sampling import Sampling
 from trainer_core.data.conversations import Turn
-from trainer_core.engine.generate import Generated, context_of, generate, ids_of
+from trainer_core.engine.generate import Generated, Hear, context_of, generate, ids_of, say
 from trainer_core.engine.scores import score_examples
-from trainer_core.engine.subject import Subject
+from trainer_core.engine.subject import Subject, subject_in
 from trainer_core.engine.usable import UsableModel, load_usable
 from trainer_core.runs.control import Control
+from trainer_core.runs.trained import run_of
 from trainer_core.scoring.slices import SliceScores
 from trainer_core.tokens.examples import Encoder, Example
 
@@ -33,6 +36,19 @@ class AskedModel(Protocol):
     ) -> Iterator[tuple[int, Generated]]:
         """The answer to each of `prompts` with its place among them, as they are written, at most
         `batch` at a time. Raises StoppedError."""
+        ...
+
+    def say(self, prompt: Sequence[int], sampling: Sampling, hear: Hear) -> None:
+        """Answer one prompt, for which there is room in the context. `hear` is called with each
+        token as it is chosen, one that ends the answer included."""
+        ...
+
+    def ends(self, token: int) -> bool:
+        """Whether a token ends an answer."""
+        ...
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of an answer, or of its beginning, without what ends it."""
         ...
 
     def encoder(self, subject: Subject | None) -> Encoder | None:
@@ -83,3 +99,42 @@ class TransformersModel:
         return score_examples(
             usable.model, examples, usable.encoder.tokenizer.pad_id, batch, control
         )
+
+    def say(self, prompt: Sequence[int], sampling: Sampling, hear: Hear) -> None:
+        """See AskedModel."""
+        say(self._usable.model, self._usable.encoder, prompt, sampling, hear)
+
+    def ends(self, token: int) -> bool:
+        """See AskedModel."""
+        return token in self._usable.encoder.tokenizer.stop_ids
+
+    def text(self, ids: Sequence[int]) -> str:
+        """See AskedModel."""
+        return self._usable.encoder.tokenizer.answer(ids)
+
+
+def subject_of(request: ModelRequest) -> Subject | None:
+    """What is asked, with the config of its training; of a GGUF its run's, None where it lies in
+    none. Raises UserError."""
+    source = Path(request.source)
+    if source.suffix != ".gguf":
+        return subject_in(source, request.checkpoint, base=request.base)
+    run = run_of(source)
+    return subject_in(run.path, request.checkpoint) if run is not None else None
+
+
+def load_asked(request: ModelRequest, subject: Subject | None) -> AskedModel:
+    """The model that is asked. Raises UserError, and BackpropError for a GGUF that llama.cpp cannot
+    load."""
+    if subject is not None and not request.source.endswith(".gguf"):
+        return TransformersModel(subject)
+    from trainer_core.export.gguf.answerer import GgufModel  # llama.cpp, only where it is needed
+
+    return GgufModel(Path(request.source))
+
+
+def name_of(request: ModelRequest, subject: Subject | None) -> str:
+    """What is asked, for a person."""
+    if request.base and subject is not None:
+        return f"{subject.config.model.base} (the base)"
+    return Path(request.source).name

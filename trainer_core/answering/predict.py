@@ -6,20 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainer_core.answering.memory_log import MemoryLog
-from trainer_core.answering.models import AskedModel, TransformersModel
+from trainer_core.answering.models import AskedModel, load_asked, name_of, subject_of
 from trainer_core.config.data_section import SPLITS, DataSection
 from trainer_core.config.predict_section import PredictRequest
 from trainer_core.data.asked import Asked, asked_in_file, asked_in_words, asked_of
 from trainer_core.engine.base_model import fetch, quieten
 from trainer_core.engine.evaluate import all_of, prepared_like
-from trainer_core.engine.subject import Subject, subject_in
+from trainer_core.engine.subject import Subject
 from trainer_core.errors import StoppedError, UserError
 from trainer_core.files import write_atomically
 from trainer_core.runs.control import Control
 from trainer_core.runs.events import Finished, Notice, Predicted, Progress, Scored, Stage
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.recorder import Recorder
-from trainer_core.runs.trained import run_of
 from trainer_core.scoring.answers import score_answers
 from trainer_core.scoring.perplexity import PERPLEXITY, Known, perplexity
 from trainer_core.tokens.examples import Example
@@ -75,16 +74,10 @@ class _Job:
         request = self._request
         self._stage("reading", request.source)
         quieten(offline=False)
-        source = Path(request.source)
-        gguf = source.suffix == ".gguf"
-        run = run_of(source)
-        subject = None
-        if not gguf or run is not None:
-            place = source if not gguf or run is None else run.path
-            subject = subject_in(place, request.checkpoint, base=request.base)
+        subject = subject_of(request)
         asked = self._asked(subject)
-        self._stage("loading", _name(subject, source, base=request.base))
-        model = _gguf(source) if gguf else _transformers(subject)
+        self._stage("loading", name_of(request, subject))
+        model = load_asked(request, subject)
         self.runtime = model.runtime
         known = self._known(model, asked, subject)
         self._answer(model, asked, known)
@@ -272,23 +265,6 @@ class _Job:
         self._control.beat()
         if self._control.stopping:
             raise StoppedError("stopped before anything was answered")
-
-
-def _name(subject: Subject | None, source: Path, *, base: bool) -> str:
-    if base and subject is not None:
-        return f"{subject.config.model.base} (the base)"
-    return source.name
-
-
-def _transformers(subject: Subject | None) -> AskedModel:
-    assert subject is not None  # noqa: S101 - only a GGUF may have none
-    return TransformersModel(subject)
-
-
-def _gguf(path: Path) -> AskedModel:
-    from trainer_core.export.gguf.answerer import GgufModel  # llama.cpp, only where it is needed
-
-    return GgufModel(path)
 
 
 def _line(made: Predicted) -> bytes:

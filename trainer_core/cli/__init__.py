@@ -69,6 +69,7 @@ def _application() -> "typer.Typer":
         stop,
         track,
         train,
+        try_,
         ui,
     )
     from trainer_core.cli.config import config
@@ -115,6 +116,7 @@ def _application() -> "typer.Typer":
         generate,
         replay,
         report,
+        try_,
         attach,
         stop,
         track,
@@ -123,5 +125,5 @@ def _application() -> "typer.Typer":
     )
     for module in commands:
         name = module.__name__.rpartition(".")[2]
-        application.command(name.replace("_", "-"))(getattr(module, name))
+        application.command(name.strip("_").replace("_", "-"))(getattr(module, name))
     return application

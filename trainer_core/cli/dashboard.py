@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import Literal
 
 from trainer_core.errors import UserError
@@ -26,10 +27,11 @@ def open_dashboard(
     data: str = "",
     config: str = "",
     page: Literal["train", "export"] = "train",
+    tried: Path | None = None,
 ) -> int:
     """Show the dashboard: if a run is given on its Train screen, or on another `page` of it; on the
-    Data screen if `data` is (a YAML or a data file), on the Config screen if `config` is; returns
-    the exit status.
+    Data screen if `data` is (a YAML or a data file), on the Config screen if `config` is, on the
+    Try screen if a run or weights to be `tried` are; returns the exit status.
 
     Raises UserError where there is no terminal.
     """
@@ -41,7 +43,7 @@ def open_dashboard(
         )
     from tui.app import run_app
 
-    status = run_app(run, fps, data, config, page)
+    status = run_app(run, fps, data, config, page, tried)
     return status or (_say_how_it_stands(run) if run is not None and page == "train" else 0)
 
 

@@ -1,4 +1,4 @@
-"""The request of a prediction job: which model is asked, what, and how it answers."""
+"""The requests of jobs that ask a model: which, what, and how it answers."""
 
 from typing import Annotated
 
@@ -14,19 +14,22 @@ from trainer_core.config.sampling import Sampling
 BATCH = 32
 
 
-class PredictRequest(Section, Request):
-    """One prediction job. `source` is a run folder, a checkpoint, the folder of an adapter or of a
-    whole model, or a GGUF file.
-
-    Asked are `prompt`; else those of the file `prompts`; else rows of the file `data`; else those
-    of a split of the run's own data: test, if it has one, else validation.
-    """
+class ModelRequest(Section, Request):
+    """Which model answers; all that a chat job is told. `source` is a run folder, a checkpoint, the
+    folder of an adapter or of a whole model, or a GGUF file."""
 
     source: Text
     # Of a run: best, last, step-N and so on, as for an export.
     checkpoint: Checkpoint | None = None
     # The base model instead of what was trained.
     base: bool = False
+
+
+class PredictRequest(ModelRequest):
+    """One prediction job. Asked are `prompt`; else those of the file `prompts`; else rows of the
+    file `data`; else those of a split of the run's own data: test, if it has one, else validation.
+    """
+
     prompt: str | None = None
     prompts: Text | None = None
     data: Text | None = None

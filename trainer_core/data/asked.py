@@ -55,10 +55,10 @@ def asked_in_words(prompt: str) -> Asked:
 
 def asked_of(conversation: Conversation) -> Asked | None:
     """What comes before the last answer of a row; None for a text, which asks nothing."""
-    answers = [n for n, turn in enumerate(conversation.turns) if turn.role == "assistant"]
-    if not answers or answers[-1] == 0:
+    found = conversation.question()
+    if found is None:
         return None
-    before, answer = conversation.turns[: answers[-1]], conversation.turns[answers[-1]]
+    before, answer = found
     return Asked(before, answer.content, conversation.where, conversation.tools)
 
 

@@ -30,3 +30,11 @@ class Conversation:
     tools: tuple[Mapping[str, Any], ...] = ()
     text: str | None = None
     templated: bool = False
+
+    def question(self) -> tuple[tuple[Turn, ...], Turn] | None:
+        """The turns before the last answer, and that answer; None for a text, which asks nothing,
+        and where nothing comes before it."""
+        answers = [n for n, turn in enumerate(self.turns) if turn.role == "assistant"]
+        if not answers or answers[-1] == 0:
+            return None
+        return self.turns[: answers[-1]], self.turns[answers[-1]]

@@ -1,10 +1,12 @@
 """What can be asked of a dataset, and the answers, as they travel."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter
 
 from trainer_core.config.data_section import SplitName
+from trainer_core.data.conversations import Turn
 from trainer_core.data.report import DataReport
 from trainer_core.data.sources.jsonl import LineRange
 from trainer_core.data.sources.parquet import RowGroupPart
@@ -45,6 +47,15 @@ class AskSearch(BaseModel):
     start: Index = 0
 
 
+class AskPrompt(BaseModel):
+    """What a row of a split asks; of what is not trained on, if no split is named. Answered with a
+    RowPrompt. `index` counts the rows in use, round and round."""
+
+    about: Literal["prompt"] = "prompt"
+    split: SplitName | None = None
+    index: int = 0
+
+
 class Overview(BaseModel):
     """The report, and how many rows of each split can be viewed."""
 
@@ -58,7 +69,20 @@ class Found(BaseModel):
     index: int | None
 
 
-AnyQuestion = AskReport | AskRow | AskPlace | AskSearch
+class RowPrompt(BaseModel):
+    """The turns before the last answer of a row, and that answer. `rows` are in use in the split,
+    and this is the one at `index`, from 0."""
+
+    split: SplitName
+    index: int
+    rows: int
+    where: str
+    turns: list[Turn]
+    tools: list[Mapping[str, Any]] = []
+    expected: str
+
+
+AnyQuestion = AskReport | AskRow | AskPlace | AskSearch | AskPrompt
 _QUESTION: TypeAdapter[AnyQuestion] = TypeAdapter(
     Annotated[AnyQuestion, Field(discriminator="about")]
 )

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,8 @@ from trainer_core.tokens.examples import Encoder
 
 log = logging.getLogger(__name__)
 
+# Called with each token as it is chosen; what it raises ends the answer.
+Hear = Callable[[int], None]
 # A prompt is a text, or messages of the form {"role": …, "content": …}.
 Prompt = str | Sequence[Mapping[str, Any]]
 BATCH = 16
@@ -90,7 +92,9 @@ def generate(
         places = batches.popleft()
         began = time.monotonic()
         try:
-            answers = _answers(model, encoder, prompts, places, sampling, context, control)
+            answers = _answers(
+                model, encoder, prompts, places, sampling, context, going_on(control)
+            )
         except (RuntimeError, MemoryError) as error:
             if len(places) == 1 or not ran_out(error):
                 raise
@@ -101,8 +105,31 @@ def generate(
             continue
         seconds = time.monotonic() - began
         for place, ids in zip(places, answers, strict=True):
-            text = encoder.tokenizer.decode(ids).strip()
+            text = encoder.tokenizer.answer(ids)
             yield place, Generated(text, len(ids), seconds)
+
+
+def say(
+    model: Any, encoder: Encoder, prompt: Sequence[int], sampling: Sampling, hear: Hear
+) -> None:
+    """Answer one prompt (ids), which leaves room in the model's context, as `generate` would; the
+    token that ends the answer is heard too."""
+    context = context_of(model)
+    _answers(
+        model, encoder, [prompt], [0], sampling, context, lambda ids: hear(int(ids[0, -1].item()))
+    )
+
+
+def going_on(control: Control | None) -> Callable[[object], None]:
+    """Whatever it is called with: a sign of life. Raises StoppedError once the user wants that."""
+
+    def step(_: object) -> None:
+        if control is not None:
+            control.beat()
+            if control.stopping:
+                raise StoppedError("stopped while answering")
+
+    return step
 
 
 def _answers(
@@ -112,9 +139,10 @@ def _answers(
     places: list[int],
     sampling: Sampling,
     context: int | None,
-    control: Control | None,
+    step: Callable[[torch.Tensor], None],
 ) -> list[list[int]]:
-    """The tokens that follow each of the prompts at `places`, up to one that ends an answer."""
+    """The tokens that follow each of the prompts at `places`, up to one that ends an answer. `step`
+    is called with all ids each time there is one more in every row."""
     batch, pad = [list(prompts[place]) for place in places], encoder.tokenizer.pad_id
     width = max(len(ids) for ids in batch)
     ids = torch.tensor([[pad] * (width - len(one)) + one for one in batch])
@@ -135,15 +163,11 @@ def _answers(
             logits_processor=LogitsProcessorList(
                 [Drawn(sampling, places)] if sampling.temperature > 0 else []
             ),
-            stopping_criteria=StoppingCriteriaList(
-                [_Asked(control)] if control is not None else []
-            ),
+            stopping_criteria=StoppingCriteriaList([_Step(step)]),
             eos_token_id=list(encoder.tokenizer.stop_ids) or None,
             pad_token_id=pad,
             use_cache=True,
         )
-    if control is not None and control.stopping:
-        raise StoppedError("stopped while answering")
     stops = set(encoder.tokenizer.stop_ids)
     return [_up_to(row[width:].tolist(), stops) for row in output]
 
@@ -172,17 +196,17 @@ class Drawn(LogitsProcessor):  # type: ignore[misc]
         return scores - torch.stack(waits).log().to(scores.device)
 
 
-class _Asked(StoppingCriteria):  # type: ignore[misc]
-    """Ends a batch once the user wants that."""
+class _Step(StoppingCriteria):  # type: ignore[misc]
+    """Calls a function after each token of a batch, and ends nothing by itself."""
 
-    def __init__(self, control: Control) -> None:
-        self._control = control
+    def __init__(self, step: Callable[[torch.Tensor], None]) -> None:
+        self._step = step
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
         """Whether each row is over: bool [rows]."""
         del scores
-        rows = input_ids.shape[0]
-        return torch.full((rows,), self._control.stopping, device=input_ids.device)
+        self._step(input_ids)
+        return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
 
 def context_of(model: Any) -> int | None:
@@ -202,6 +226,6 @@ def _asked(turns: Sequence[Turn]) -> str:
     if any(turn.role not in ("user", "system") for turn in turns):
         raise UserError(
             "the model has no chat template, so it knows no conversations",
-            hint="Give the prompt as text.",
+            hint="Give one prompt alone, as text.",
         )
     return "\n".join(turn.content for turn in turns)

@@ -131,6 +131,11 @@ class Control:
             self._changed.wait_for(lambda: self._questions or self.stopping)
             return None if self.stopping else self._questions.popleft()
 
+    def take_question(self) -> Question | None:
+        """A question that waits already, if one does."""
+        with self._changed:
+            return self._questions.popleft() if self._questions else None
+
     def wait_while_paused(self) -> None:
         """Block until resumed or stopped; what is asked for in between ends the wait too."""
         with self._changed:

@@ -249,12 +249,14 @@ class Failed(BaseEvent):
 
 class Reply(BaseEvent):
     """The answer to a question (worker/protocol.py). Never numbered and never written: it may hold
-    rows, which nobody asked to have on disk. `error` says why there is no answer."""
+    rows, which nobody asked to have on disk. `error` says why there is no answer. A `part` is what
+    is known so far of an answer that is still to come whole."""
 
     type: Literal["reply"] = "reply"
     id: str
     answer: dict[str, Any] = {}
     error: str = ""
+    part: bool = False
 
 
 class State(BaseEvent):

@@ -110,6 +110,11 @@ class RunFolder:
         return self.path / "predictions.jsonl"
 
     @property
+    def transcripts(self) -> Path:
+        """Conversations with what was trained, a file a day."""
+        return self.path / "transcripts"
+
+    @property
     def half_made(self) -> Path:
         """What a job has not finished yet; nobody reads it, and it goes when the job does."""
         return self.path / ".partial"

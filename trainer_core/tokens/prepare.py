@@ -11,9 +11,11 @@ from trainer_core.config.data_section import SPLITS, DataSection, SplitName
 from trainer_core.data.conversations import Conversation
 from trainer_core.data.opening import OpenSource, no_rows, open_sources
 from trainer_core.data.problems import UNUSABLE
+from trainer_core.data.questions import RowPrompt
 from trainer_core.data.report import DataReport, FoundProblem, Lengths, SourceReport, SplitReport
 from trainer_core.data.row_view import RowView
 from trainer_core.data.rows import Row
+from trainer_core.errors import UserError
 from trainer_core.tokens.columns import Array
 from trainer_core.tokens.encode_chunk import EncoderSetup
 from trainer_core.tokens.encode_data import Progress, encode_data, quiet
@@ -25,6 +27,7 @@ from trainer_core.tokens.store import Store
 from trainer_core.tokens.texts import Texts
 
 BINS = 40
+_HELD_OUT_FIRST: tuple[SplitName, ...] = ("validation", "test", "train")
 
 
 class Examples:
@@ -149,14 +152,45 @@ class Prepared:
 
     def conversations(self, split: SplitName, count: int | None = None) -> Iterator[Conversation]:
         """What the rows of the split's examples say; `count` of them, spread evenly over all."""
-        rows = np.unique(self.splits[split].split.rows)
+        rows = self._in_use(split)
         if count is not None and count < len(rows):
             rows = rows[np.arange(count) * len(rows) // count]
         return (self._texts.conversation(int(row)) for row in rows)
 
+    def prompt(self, split: SplitName | None, index: int) -> RowPrompt:
+        """What a row in use asks, and the answer that is expected; without a split, of what is not
+        trained on, if there is any. Raises UserError where that may not be seen, or asks nothing.
+        """
+        if any(source.given.encryption is not None for source in self._sources):
+            raise UserError("the data is encrypted, and the transcript would hold it in clear")
+        in_use = [name for name in _HELD_OUT_FIRST if len(self._in_use(name))]
+        name = split if split is not None else next(iter(in_use), _HELD_OUT_FIRST[-1])
+        rows = self._in_use(name)
+        if not len(rows):
+            raise UserError(f"the data has no rows for {name}")
+        index %= len(rows)
+        talk = self._texts.conversation(int(rows[index]))
+        found = talk.question()
+        if found is None:
+            raise UserError("this row is a text, which asks nothing", where=talk.where)
+        turns, answer = found
+        return RowPrompt(
+            split=name,
+            index=index,
+            rows=len(rows),
+            where=talk.where,
+            turns=list(turns),
+            tools=list(talk.tools),
+            expected=answer.content,
+        )
+
     def raw_rows(self, split: SplitName) -> Iterator[Row]:
         """The rows that the split's examples were made from, as read, each once."""
-        return self._texts.rows(np.unique(self.splits[split].split.rows).tolist())
+        return self._texts.rows(self._in_use(split).tolist())
+
+    def _in_use(self, split: SplitName) -> Array:
+        """The rows that the split's examples were made from, each once."""
+        return np.unique(self.splits[split].split.rows)
 
     def _shown(self, split: SplitName) -> Array:
         return np.flatnonzero(self._selection.split_of == SPLITS.index(split))

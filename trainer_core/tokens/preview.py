@@ -18,6 +18,7 @@ from trainer_core.config.load import load_config
 from trainer_core.data.questions import (
     AnyQuestion,
     AskPlace,
+    AskPrompt,
     AskReport,
     AskRow,
     AskSearch,
@@ -164,6 +165,8 @@ def _answer(prepared: Prepared, asked: AnyQuestion) -> BaseModel:
         return prepared.view(asked.split, asked.index)
     if isinstance(asked, AskPlace):
         return prepared.view(*prepared.place(asked.row))
+    if isinstance(asked, AskPrompt):
+        return prepared.prompt(asked.split, asked.index)
     return Found(index=prepared.search(asked.split, asked.text, asked.start))
 
 

@@ -1,6 +1,7 @@
 """The model's own tokenizer.json, used as it is: no library between it and the token ids."""
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,11 @@ class Tokenizer:
     def decode(self, ids: list[int]) -> str:
         """Text of `ids`, special tokens left out."""
         return str(self.backend.decode(ids, skip_special_tokens=True))
+
+    def answer(self, ids: Sequence[int]) -> str:
+        """Text of an answer, without the token that ends it and white space around it."""
+        said = ids[:-1] if ids and ids[-1] in self.stop_ids else ids
+        return self.decode(list(said)).strip()
 
     def pieces(self, ids: list[int]) -> list[tuple[str, bool]]:
         """The text that each id adds, and whether it is one of the tokenizer's own marks. A letter

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
@@ -40,6 +40,7 @@ POLL_SECONDS = 0.25
 # Events that wait to be taken; what draws takes hundreds at once, and one of them is some 1 KB.
 QUEUED = 10_000
 # -P: nothing is imported from the folder that we stand in, which may be anybody's.
+Heard = Callable[[dict[str, Any]], None]
 WORKER = (sys.executable, "-P", "-m", "trainer_core.worker")
 
 
@@ -91,7 +92,7 @@ class RunClient:
         self._last = 0
         self._connection: Connection | None = None
         self._sending = threading.Lock()
-        self._asked: dict[str, Future[dict[str, Any]]] = {}
+        self._asked: dict[str, tuple[Future[dict[str, Any]], Heard]] = {}
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="run client", daemon=True)
         self._thread.start()
@@ -123,9 +124,12 @@ class RunClient:
         """Ask the job for something; False if nobody is listening."""
         return self._send(pack(Command(command=command, reason=reason)))
 
-    def ask(self, question: dict[str, Any]) -> "Future[dict[str, Any]]":
+    def ask(
+        self, question: dict[str, Any], hear: Heard = lambda _: None
+    ) -> "Future[dict[str, Any]]":
         """Put a question to the job. The answer comes in a thread of ours; it is a BackpropError
-        where the job has none, or where the job can no longer be reached."""
+        where the job has none, or where the job can no longer be reached. Before it, in the same
+        thread, `hear` is given what is known of it so far, as often as the job says that."""
         answer: Future[dict[str, Any]] = Future()
         ask = Ask(id=secrets.token_hex(8), question=question)
         try:
@@ -136,7 +140,7 @@ class RunClient:
         if len(message) > MAX_CLIENT_MESSAGE:
             answer.set_exception(UserError("that is too long to ask for"))
             return answer
-        self._asked[ask.id] = answer
+        self._asked[ask.id] = (answer, hear)
         if not self._send(message):
             self._answer(Reply(id=ask.id, error="the worker cannot be reached"))
         return answer
@@ -168,9 +172,13 @@ class RunClient:
         return True
 
     def _answer(self, reply: Reply) -> None:
-        answer = self._asked.pop(reply.id, None)
-        if answer is None:
+        if reply.id not in self._asked:
             return  # another client's
+        answer, hear = self._asked[reply.id]
+        if reply.part:
+            hear(reply.answer)
+            return
+        self._asked.pop(reply.id, None)
         if reply.error:
             answer.set_exception(BackpropError(reply.error))
         else:

@@ -44,7 +44,7 @@ from trainer_core.worker.waiting import wait_for_room
 # What a job does: given its folder, its recorder and the user's wishes, it returns how it ended.
 Work = Callable[[RunFolder, Recorder, Control], Finished]
 # Jobs that only answer their clients: they end with the last of them, and their folder with them.
-TEMPORARY = frozenset({"preview"})
+TEMPORARY = frozenset({"preview", "chat"})
 
 
 def main(kind: str, path: str, supervisor: "Connection") -> None:
@@ -138,11 +138,17 @@ def _work_of(kind: str) -> Work:
 
         return predict(folder, recorder, control)
 
+    def chat(folder: RunFolder, recorder: Recorder, control: Control) -> Finished:
+        from trainer_core.answering.chat import chat
+
+        return chat(folder, recorder, control)
+
     works: dict[str, Work] = {
         "train": train,
         "export": export,
         "predict": predict,
         "preview": preview,
+        "chat": chat,
     }
     return works[kind]
 

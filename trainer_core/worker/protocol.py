@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from trainer_core.runs.control import CommandName
 
 PROTOCOL = 1
-MAX_CLIENT_MESSAGE = 4096
+# A question may hold a whole conversation.
+MAX_CLIENT_MESSAGE = 1 << 20
 MAX_WORKER_MESSAGE = 1 << 24
 
 

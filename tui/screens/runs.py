@@ -28,6 +28,7 @@ class RunsScreen(Screen[None]):
     BINDINGS = [
         Binding("o", "open", "Open", key_display="⏎", tooltip="Watch this run, or look at it"),
         Binding("e", "export", "Export", tooltip="Make GGUF, merged weights or others of this run"),
+        Binding("T", "try", "Try", tooltip="Talk to what this run trained, beside its base"),
         Binding("r", "resume", "Resume", tooltip="Go on with this run from its newest checkpoint"),
         Binding("d", "delete", "Delete", tooltip="Delete this run and its folder"),
         Binding("slash", "filter", "Filter", key_display="/", tooltip="Show only some runs"),
@@ -134,6 +135,12 @@ class RunsScreen(Screen[None]):
         entry = self._chosen()
         if entry is not None:
             self.app.open_export(entry.folder)  # type: ignore[attr-defined]
+
+    def action_try(self) -> None:
+        """Talk to what the run under the cursor has trained."""
+        entry = self._chosen()
+        if entry is not None:
+            self.app.open_try(entry.folder.path)  # type: ignore[attr-defined]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key has a meaning for the run under the cursor."""

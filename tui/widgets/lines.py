@@ -26,6 +26,14 @@ class Lines(ScrollView, can_focus=False):
         self._remake()
         self.scroll_to(0, 0, animate=False)
 
+    def grow(self, make: MakeLines) -> None:
+        """Show the same lines and more behind them; who looked at the end sees the new one."""
+        at_end = self.is_vertical_scroll_end
+        self._make, self._width = make, 0
+        self._remake()
+        if at_end:
+            self.scroll_to(0, self.max_scroll_y, animate=False, immediate=True)
+
     def on_resize(self) -> None:
         self._remake()
 

@@ -11,9 +11,9 @@ import torch
 from trainer_core.config.sampling import Sampling
 from trainer_core.data.conversations import Turn
 from trainer_core.engine.base_model import fetch
-from trainer_core.engine.generate import Drawn, Generated
+from trainer_core.engine.generate import Drawn, Generated, Hear, going_on
 from trainer_core.engine.subject import Subject
-from trainer_core.errors import StoppedError, UserError
+from trainer_core.errors import UserError
 from trainer_core.export.gguf.llama import LlamaSpeaker
 from trainer_core.export.speaker import Logits
 from trainer_core.runs.control import Control
@@ -48,7 +48,7 @@ class GgufModel:
         if any(turn.role not in {"user", "system"} for turn in turns):
             raise UserError(
                 "the GGUF has no chat template, so it knows no conversations",
-                hint="Give the prompt as text.",
+                hint="Give one prompt alone, as text.",
             )
         text = "\n".join(turn.content for turn in turns) + "\n"
         return self._speaker.tokens(text, special=True)
@@ -60,10 +60,25 @@ class GgufModel:
         del batch
         for place, ids in enumerate(prompts):
             began = time.monotonic()
-            room = min(sampling.max_tokens, self.context - len(ids))
-            said = self._speaker.answer(ids, room, _Chooser(sampling, place, control))
-            text = self._speaker.text(said).strip()
-            yield place, Generated(text, len(said), time.monotonic() - began)
+            said = self._answer(ids, sampling, place, going_on(control))
+            yield place, Generated(self.text(said), len(said), time.monotonic() - began)
+
+    def say(self, prompt: Sequence[int], sampling: Sampling, hear: Hear) -> None:
+        """See AskedModel."""
+        self._answer(prompt, sampling, 0, hear)
+
+    def ends(self, token: int) -> bool:
+        """See AskedModel."""
+        return self._speaker.ends(token)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """See AskedModel."""
+        said = ids[:-1] if ids and self.ends(ids[-1]) else ids
+        return self._speaker.text(said).strip()
+
+    def _answer(self, ids: Sequence[int], sampling: Sampling, place: int, hear: Hear) -> list[int]:
+        room = min(sampling.max_tokens, self.context - len(ids))
+        return self._speaker.answer(ids, room, _Chooser(sampling, place, hear))
 
     def encoder(self, subject: Subject | None) -> Encoder | None:
         """See AskedModel."""
@@ -79,8 +94,9 @@ class GgufModel:
         del batch
         losses = np.zeros(len(examples))
         correct, tokens = np.zeros(len(examples), np.int64), np.zeros(len(examples), np.int64)
+        look = going_on(control)
         for number, example in enumerate(examples):
-            stop_if_asked(control)
+            look(number)
             trained = example.trained[1:]
             wanted = example.ids[1:][trained]
             logits = self._speaker.logits(example.ids.tolist())[:-1][trained].astype(np.float64)
@@ -92,24 +108,18 @@ class GgufModel:
         return SliceScores(losses, correct, tokens)
 
 
-def stop_if_asked(control: Control) -> None:
-    """A sign of life. Raises StoppedError once the user wants that."""
-    control.beat()
-    if control.stopping:
-        raise StoppedError("stopped while answering")
-
-
 class _Chooser:
-    """The next token: the likeliest, or one drawn as the trained model's are. Raises StoppedError
-    once the user wants that."""
+    """The next token, which is heard: the likeliest, or one drawn as the trained model's are."""
 
-    def __init__(self, sampling: Sampling, place: int, control: Control) -> None:
+    def __init__(self, sampling: Sampling, place: int, hear: Hear) -> None:
         self._drawn = Drawn(sampling, [place]) if sampling.temperature > 0 else None
-        self._control = control
+        self._hear = hear
 
     def __call__(self, logits: Logits) -> int:
         """`logits` is [vocabulary]."""
-        stop_if_asked(self._control)
         if self._drawn is None:
-            return int(logits.argmax())
-        return int(self._drawn(None, torch.from_numpy(logits)[None]).argmax())
+            token = int(logits.argmax())
+        else:
+            token = int(self._drawn(None, torch.from_numpy(logits)[None]).argmax())
+        self._hear(token)
+        return token

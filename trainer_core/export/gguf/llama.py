@@ -84,10 +84,14 @@ class LlamaSpeaker:
             place = len(ids) + len(said) - len(new)
             token = choose(self._read(new, place, every=False)[-1])
             said.append(token)
-            if self._llama.llama_vocab_is_eog(self._vocabulary, token):
+            if self.ends(token):
                 break
             new = [token]
         return said
+
+    def ends(self, token: int) -> bool:
+        """Whether a token ends an answer."""
+        return bool(self._llama.llama_vocab_is_eog(self._vocabulary, token))
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of `ids`, special tokens left out."""
