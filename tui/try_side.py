@@ -5,7 +5,7 @@ What takes time happens in threads; what comes of it is delivered to the screen'
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -90,11 +90,6 @@ class Side:
         return bool(self.exchanges) and not self.exchanges[-1].over
 
     @property
-    def is_ready(self) -> bool:
-        """Whether the model is loaded."""
-        return self._chat is not None and self.stage == READY
-
-    @property
     def is_loading(self) -> bool:
         """Whether the model is being loaded."""
         return self._opening or (self._chat is not None and self.stage != READY)
@@ -106,6 +101,11 @@ class Side:
         self._left = None
         self.model, self.problem = model, ""
         self.begin_anew()
+
+    def forget(self) -> None:
+        """End the worker and all that was said."""
+        self.choose(None)
+        self.exchanges = []
 
     def begin_anew(self) -> None:
         """Forget the conversation; it stays on the screen."""
@@ -267,8 +267,3 @@ def is_as_expected(exchange: Exchange) -> bool:
 
 def _in_thread(work: Callable[[], None]) -> None:
     threading.Thread(target=work, name="try side", daemon=True).start()
-
-
-def ready_words(sides: Sequence[Side]) -> str:
-    """What the sides take, in words."""
-    return "; ".join(side.stage_detail for side in sides if side.is_ready)

@@ -75,7 +75,7 @@ def written(sampling: Sampling) -> str:
 def changed(sampling: Sampling, text: str) -> Sampling:
     """The settings, those that `text` names as it says: name=value, the name or its beginning.
     Raises UserError."""
-    pairs = re.findall(r"([A-Za-z_]+)\s*[=: ]\s*(\S+)", text)
+    pairs = re.findall(r"([A-Za-z_]+)\s*[=: ]\s*([^\s,]+)", text)
     if not pairs and text.strip():
         raise UserError("settings are written as name=value", hint=f"Now: {written(sampling)}.")
     values: dict[str, Any] = {}

@@ -132,8 +132,9 @@ class TryScreen(Screen[None]):
 
     def open(self, place: Path) -> None:
         """Talk to another run, or to weights that lie in none."""
-        for side in self._sides:
-            side.choose(None)
+        for name, side in zip(SIDES, self._sides, strict=True):
+            side.forget()
+            self.query_one(f"#{name}-chat", ChatPane).forget()
         if self._rows is not None:
             self._rows.close()
         self._rows = self._row = self._draft = self._found = None
@@ -164,8 +165,6 @@ class TryScreen(Screen[None]):
             self._conversation = secrets.token_hex(4)
             for side, model in zip(self._sides, (found.base, found.chosen), strict=True):
                 side.choose(model)
-            for name in SIDES:
-                self.query_one(f"#{name}-chat", ChatPane).forget()
             self._active = 1 if found.chosen is not None else 0
         self._paint()
 
@@ -412,6 +411,7 @@ class TryScreen(Screen[None]):
 
         def answered(key: str | None) -> None:
             if key is not None:
+                self.app.open_try(entries[key].folder.path)  # type: ignore[attr-defined]
                 self.open(entries[key].folder.path)
 
         title = "With what of which run? ⏎ takes it."

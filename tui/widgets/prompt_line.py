@@ -3,6 +3,7 @@
 from rich.text import Text
 from textual.events import Key
 from textual.message import Message
+from textual.strip import Strip
 from textual.widgets import TextArea
 
 from trainer_core.text import visible
@@ -55,21 +56,28 @@ class PromptLine(TextArea):
         self.disabled = True
 
     def take(self, event: Key) -> None:
-        """Take a key that came before the focus was here."""
-        if event.is_printable and event.character is not None:
-            event.prevent_default()
-            self.insert(event.character)
-
-    def on_key(self, event: Key) -> None:
-        """Enter and ctrl+j."""
+        """Take a key, also one that came before the focus was here."""
         if event.key == "enter":
-            event.stop()
-            event.prevent_default()
             self.post_message(self.Submitted(self.value))
         elif event.key == "ctrl+j":
-            event.stop()
-            event.prevent_default()
             self.insert("\n")
+        elif event.is_printable and event.character is not None:
+            self.insert(event.character)
+        else:
+            return
+        event.prevent_default()
+        event.stop()
+
+    def on_key(self, event: Key) -> None:
+        """Enter and ctrl+j mean something else than in other texts."""
+        if event.key in {"enter", "ctrl+j"}:
+            self.take(event)
+
+    def render_line(self, y: int) -> Strip:
+        """Nothing where there is no room: the placeholder cannot be broken into that."""
+        if self.content_size.width < 1:
+            return Strip.blank(self.size.width, self.rich_style)
+        return super().render_line(y)
 
     def get_line(self, line_index: int) -> Text:
         """A line as it may be shown."""
