@@ -2,6 +2,7 @@
 
 python scripts/screenshot.py RUN_FOLDER docs/train.svg
 python scripts/screenshot.py RUN_FOLDER docs/export.svg 5 v G
+python scripts/screenshot.py RUN_FOLDER docs/try.svg 6 v wait enter wait
 python scripts/screenshot.py MULTI_RUN_FOLDER docs/forgetting.svg f
 python scripts/screenshot.py configs/demo/demo.yaml docs/data.svg j j j
 python scripts/screenshot.py --config configs/demo/demo.yaml docs/config.svg \\
@@ -18,7 +19,7 @@ from tui.app import BackpropApp
 
 async def main(what: Path, picture: Path, keys: list[str], edit: bool) -> None:
     """Open the dashboard on a run that has ended, on data, or on a config to edit; wait until all
-    is there, press the keys, and export."""
+    is there, press the keys (`wait`: for 20 seconds), and export."""
     run = RunFolder(what.resolve()) if what.is_dir() else None
     app = BackpropApp(open_run=run, data="" if run or edit else str(what))
     async with app.run_test(size=(120, 40)) as pilot:
@@ -29,7 +30,10 @@ async def main(what: Path, picture: Path, keys: list[str], edit: bool) -> None:
         for _ in range(40):
             await pilot.pause(0.1)
         for key in keys:
-            await pilot.press(key)
+            if key == "wait":
+                await pilot.pause(20)
+            else:
+                await pilot.press(key)
             await pilot.pause(0.5)
         picture.write_text(app.export_screenshot(title="backprop"), encoding="utf-8")
 

@@ -240,7 +240,8 @@ class Side:
             return
         if error is None:
             exchange.said = answer.result()
-            self._turns = (*exchange.turns, Turn("assistant", exchange.said.text))
+            if exchange.said.text:  # what nothing was said to is no part of the conversation
+                self._turns = (*exchange.turns, Turn("assistant", exchange.said.text))
         else:
             self.take_events(time.monotonic() + 0.05)  # which may say why the worker is gone
             exchange.error = self.problem or str(error)

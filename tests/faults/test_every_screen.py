@@ -19,7 +19,10 @@ TEXTS = [text.encode("utf-8", "replace").decode() for text in PAYLOADS.values()]
 # And what YAML can, which has no halves of a character.
 PROMPTS = [text for text in TEXTS if max(text) < "\U00010000"]
 # Keys of each screen that show more of it.
-KEYS = {"1": "jk", "2": "vv", "3": "jvpjj", "4": "s", "5": "j", "6": "", "7": "j"}
+KEYS = {"1": "jk", "2": "vv", "3": "jvpjj", "4": "s", "5": "j", "6": "vvj", "7": "j"}
+# What each shows before its keys, and what the Try screen shows after them.
+SHOWN = {"1": "named", "2": "training", "3": "ask", "6": "not loaded yet", "7": "CPU"}
+ASKED = {"6": "expected"}
 
 
 def lay(cli: Cli) -> RunFolder:
@@ -60,10 +63,11 @@ def test_no_screen_writes_a_command_of_a_payload(
     terminal.shows("because")
     for page, keys in KEYS.items():
         terminal.send(page)
-        terminal.shows({"1": "named", "2": "training", "3": "ask", "7": "CPU"}.get(page, "Runs"))
+        terminal.shows(SHOWN.get(page, "Runs"))
         for key in keys:
             terminal.send(key)
             terminal.read()
+        terminal.shows(ASKED.get(page, "Runs"))
     terminal.send("4")
     terminal.shows("because")
     written = terminal.written

@@ -144,7 +144,7 @@ async def test_base_and_adapter_answer_side_by_side(run: Path, size: tuple[int, 
         await answered(app)
         shown = screen_text(app)
         assert " base  transformers, " in shown
-        assert "[best] transformers, " in shown
+        assert "[last] transformers, " in shown
         assert shown.count(LLAMA) == 2
         assert ANSWERS[LLAMA] in side(app, "right")
         assert ANSWERS[LLAMA] not in side(app, "left")
@@ -153,11 +153,11 @@ async def test_base_and_adapter_answer_side_by_side(run: Path, size: tuple[int, 
         assert side(app, "right").endswith("a second")
         assert shown.count("transcripts/") == 1
     lines = kept(run)
-    assert sorted(line["model"] for line in lines) == ["base", "base", "best", "best"]
-    first, second = [line for line in lines if line["model"] == "best"]
+    assert sorted(line["model"] for line in lines) == ["base", "base", "last", "last"]
+    first, second = [line for line in lines if line["model"] == "last"]
     assert (first["prompt"], first["answer"]) == (LLAMA, ANSWERS[LLAMA])
     assert first["source"] == str(run)
-    assert (first["checkpoint"], first["base"], first["expected"]) == ("best", False, None)
+    assert (first["checkpoint"], first["base"], first["expected"]) == ("last", False, None)
     assert first["sampling"]["temperature"] == 0
     assert first["ended"] == "itself"
     assert 0 < first["tokens"] < 60
@@ -179,8 +179,10 @@ async def test_rows_that_are_held_out_are_one_key_away(run: Path, tmp_path: Path
             assert HELD_OUT[prompt] in text_of(app, "#row")
             assert app.screen.query_one(PromptLine).text == prompt
         assert HELD_OUT[hat] in screen_text(app)
+        await pilot.press("v", "v", "v")  # at once, they count
+        await until(lambda: "validation 1 of 2" in text_of(app, "#row"), "the row that was meant")
         await pilot.press("escape")
-        await until(lambda: HELD_OUT[hat] not in screen_text(app), "that it was given up")
+        await until(lambda: HELD_OUT[hen] not in screen_text(app), "that it was given up")
 
 
 async def test_a_row_is_asked_and_answered_as_expected(run: Path) -> None:
@@ -208,18 +210,34 @@ async def test_a_row_is_asked_and_answered_as_expected(run: Path) -> None:
 
 async def test_an_answer_is_stopped_and_the_conversation_goes_on(run: Path) -> None:
     async with trying(run) as (app, pilot):
-        await pilot.press("s")
-        await pilot.press(*"temp=1.0 max=3000", "enter")
+        await pilot.press("s", *"temp=2 max=2000", "enter")
         await ask(pilot, "Hi")
         await until(lambda: "tokens," in side(app, "left"), "the beginning of an answer")
-        await ask(pilot, LLAMA)  # too early
         await pilot.press("x")
         await at_rest(app)
+        assert "stopped" in side(app, "left")
         await pilot.press("s", *"temp=0 max=60", "enter")
-        await ask(pilot, LLAMA)
-        await until(lambda: side(app, "right").count(LLAMA) == 1, "the next prompt")
-        await at_rest(app)
         await until(lambda: "temperature 0, 60 tokens" in text_of(app, "#head"), "the settings")
+        await ask(pilot, LLAMA)
+        await answered(app, 2)
+    stopped = next(line for line in kept(run) if line["ended"] == "stopped")
+    assert stopped["prompt"] == "Hi"
+    assert stopped["answer"]
+
+
+async def test_a_prompt_that_comes_too_early_stays_in_the_line(cold_run: Path) -> None:
+    async with trying(cold_run) as (app, pilot):
+        await alone(app, pilot)
+        await ask(pilot, "Hi")  # the model is being loaded
+        await pilot.press("i", *LLAMA, "enter")
+        await until(lambda: any("esc stops it" in n for n in notices(app)), "why not")
+        line = app.screen.query_one(PromptLine)
+        assert (line.text, line.is_open) == (LLAMA, True)
+        await pilot.press("escape")
+        await at_rest(app)
+        assert "stopped" in side(app, "right")
+        await pilot.press("enter")
+        await until(lambda: ANSWERS[LLAMA] in side(app, "right"), "its answer")
 
 
 async def test_settings_are_named_and_wrong_ones_refused(run: Path) -> None:
@@ -245,23 +263,23 @@ async def test_another_model_is_chosen_and_one_side_can_be_alone(run: Path) -> N
         await until(lambda: "[base]" in screen_text(app), "the other side")
         await pilot.press("m")
         await until(lambda: "Who answers on the left?" in screen_text(app), "the list")
-        for words in ("base ", "best ", "last ", "step-200", "validation loss", "nobody"):
+        for words in ("base ", "last ", "step-200", "step-180", "nobody"):
             assert words in screen_text(app)
         await pilot.press("j", "j", "enter")
-        await until(lambda: "[last]" in screen_text(app), "the last weights")
-        await pilot.press("m", "G", "end", "enter")
-        await until(lambda: "last]" not in screen_text(app), "one side")
+        await until(lambda: "[step-200]" in screen_text(app), "a checkpoint")
+        await pilot.press("m", "end", "enter")
+        await until(lambda: "step-200" not in screen_text(app), "one side")
         await ask(pilot, GREETING)
         await until(lambda: ANSWERS[GREETING] in side(app, "right"), "its answer")
-        assert "[best]" in screen_text(app)
+        assert "[last]" in screen_text(app)
         await pilot.press("m")
         await until(lambda: "Who answers on the left?" in screen_text(app), "where nobody does")
         await pilot.press("home", "enter")
         await until(lambda: "[base]" in screen_text(app), "the base")
         await pilot.press("z")
-        await until(lambda: "best" not in screen_text(app), "the marked side alone")
+        await until(lambda: " last " not in screen_text(app), "the marked side alone")
         await pilot.press("z")
-        await until(lambda: " best " in screen_text(app), "both")
+        await until(lambda: " last " in screen_text(app), "both")
 
 
 async def test_a_new_conversation_forgets_and_keeps_what_was_said_on_the_screen(run: Path) -> None:
@@ -278,7 +296,7 @@ async def test_a_new_conversation_forgets_and_keeps_what_was_said_on_the_screen(
         await until(lambda: GREETING in screen_text(app), "the beginning")
         await pilot.press("j", "k", "pagedown", "pageup", "G")
         await until(lambda: LLAMA in screen_text(app), "the end")
-    assert [line["prompt"] for line in kept(run) if line["model"] == "best"] == [GREETING, LLAMA]
+    assert [line["prompt"] for line in kept(run) if line["model"] == "last"] == [GREETING, LLAMA]
     assert len({line["conversation"] for line in kept(run)}) == 2
 
 
@@ -298,7 +316,7 @@ async def test_text_of_the_model_and_of_whoever_types_is_text(run: Path) -> None
         await answered(app, 2)
         assert not FORBIDDEN & set(screen_text(app))
         assert not FORBIDDEN & set(side(app, "left") + side(app, "right"))
-    last = [line for line in kept(run) if line["model"] == "best"][-1]
+    last = [line for line in kept(run) if line["model"] == "last"][-1]
     assert last["prompt"][-1]["content"] == "two\nlines\x1b[31m \u202e[/x] \x9b31m"
 
 
@@ -350,7 +368,7 @@ async def test_leaving_ends_the_jobs_and_coming_back_goes_on(
         await until(lambda: side(app, "right").count("a second") == 2, "the next answer")
         await at_rest(app)
     await until(lambda: not [*tmp_path.glob("backprop-*")], "the end of the jobs")
-    last = [line for line in kept(run) if line["model"] == "best"][-1]
+    last = [line for line in kept(run) if line["model"] == "last"][-1]
     assert [turn["content"] for turn in last["prompt"]][:2] == [GREETING, ANSWERS[GREETING]]
 
 
@@ -389,7 +407,7 @@ async def alone(app: BackpropApp, pilot: "Pilot[None]") -> None:
 
 async def test_weights_that_lie_in_no_run(run: Path, tmp_path: Path) -> None:
     adapter = tmp_path / "an adapter"
-    shutil.copytree(run / "adapter" / "best", adapter)
+    shutil.copytree(run / "adapter" / "last", adapter)
     async with trying(adapter) as (app, pilot):
         assert "[an adapter]" in screen_text(app)
         await pilot.press("v")
@@ -419,7 +437,7 @@ async def test_the_list_of_runs_leads_here_and_a_run_that_has_trained_nothing(
         await pilot.press("o")
         await until(lambda: "of which run?" in screen_text(app), "the runs")
         await pilot.press("j", "enter")
-        await until(lambda: "[best] not loaded yet" in screen_text(app), "the other run")
+        await until(lambda: "[last] not loaded yet" in screen_text(app), "the other run")
         assert side(app, "left") == ""
 
 

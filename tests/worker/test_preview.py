@@ -131,10 +131,23 @@ def test_hostile_rows_and_questions_do_not_end_it(open_preview: Preview) -> None
     with pytest.raises(BackpropError, match="does not know"):
         open_preview.client.ask({"about": "the weather"}).result(60)
     with pytest.raises(BackpropError, match="too long"):
-        open_preview.search("train", "x" * 5000, 0).result(60)
+        open_preview.search("train", "x" * (1 << 20), 0).result(60)
     with pytest.raises(BackpropError, match="no text"):
         open_preview.search("train", "\ud800", 0).result(60)
     assert open_preview.row("train", 0).result(60).index == 0
+
+
+def test_a_row_is_told_as_a_prompt_with_the_answer_that_is_expected(open_preview: Preview) -> None:
+    first = open_preview.prompt(0).result(60)
+    assert (first.split, first.index, first.rows) == ("validation", 0, 4)
+    assert [turn.content for turn in first.turns] == [f"What is 36? {SECRET}"]
+    assert first.expected == "number 36"
+    assert first.where.endswith("held_out.jsonl:1")
+    assert open_preview.prompt(-1).result(60).index == 3
+    assert open_preview.prompt(6).result(60).index == 2
+    assert open_preview.prompt(0, "train").result(60).expected == "number 0"
+    with pytest.raises(BackpropError, match="no rows for test"):
+        open_preview.prompt(0, "test").result(60)
 
 
 def test_each_of_two_clients_gets_its_own_answers(open_preview: Preview) -> None:

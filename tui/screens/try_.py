@@ -87,7 +87,8 @@ class TryScreen(Screen[None]):
         self._sampling = Sampling()
         self._conversation = ""
         self._rows: TryRows | None = None
-        # The row that is shown, and whether it has been asked already.
+        # The number of the row that is wanted, the row that is shown, and what would be asked.
+        self._index: int | None = None
         self._row: RowPrompt | None = None
         self._draft: Prompt | None = None
         self._reading = False
@@ -137,7 +138,7 @@ class TryScreen(Screen[None]):
             self.query_one(f"#{name}-chat", ChatPane).forget()
         if self._rows is not None:
             self._rows.close()
-        self._rows = self._row = self._draft = self._found = None
+        self._rows = self._row = self._draft = self._found = self._index = None
         self._place, self._problem, self._reading = place, "", False
         self._look_again(opening=True)
 
@@ -324,9 +325,10 @@ class TryScreen(Screen[None]):
         if self._rows is None:
             config = found.run.config
             self._rows = TryRows(config, self.call_later, partial(self._row_came, config))
-        here = self._row.index if self._row is not None else -1 if by > 0 else 0
+        first = 0 if by > 0 else -1
+        self._index = self._index + by if self._index is not None else first
         self._reading, self._complaint = self._row is None, ""
-        self._rows.want(here + by)
+        self._rows.want(self._index)
         self._paint()
 
     def _row_came(self, config: Path, row: RowPrompt | None, problem: str) -> None:
@@ -337,7 +339,7 @@ class TryScreen(Screen[None]):
             self._complain(problem)
         else:
             *before, turn = row.turns
-            self._row = row
+            self._row, self._index = row, row.index
             self._draft = Prompt(
                 turn, tuple(before), tuple(row.tools), row.expected.strip(), row.where
             )
