@@ -48,6 +48,7 @@ def work(_folder: RunFolder, recorder: Recorder, control: Control) -> Finished:
 
 
 job._work_of = lambda _kind: work
+supervisor.report_on = lambda _folder: None  # of many runs; looked at elsewhere
 
 if __name__ == "__main__":
     sys.exit(supervisor.main(sys.argv[1:]))
