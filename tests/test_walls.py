@@ -25,7 +25,7 @@ def test_import_contracts() -> None:
     "program",
     [
         "import trainer_core",
-        "import tui.app, tui.screens.train, tui.screens.system",
+        "import tui.app, tui.screens.train, tui.screens.system, tui.screens.try_",
         "import trainer_core.worker.client, trainer_core.worker.supervisor",
         "from trainer_core.cli import _application; _application()",
         "from trainer_core.cli.launch import preflight\n"

@@ -28,7 +28,7 @@ def head_text(found: Found, sampling: Sampling, width: int) -> Text:
     path = transcript_of(found.run)
     place = one_line(str(path.relative_to(found.run.path) if found.run is not None else path))
     words = sampling_words(sampling)
-    room = max(12, width - len(words) - len(place) - 4)
+    room = max(8, width - len(words) - len(place) - 4)
     text = Text(one_line(found.name, limit=room), "bold", no_wrap=True, overflow="ellipsis")
     return text.append(f"  {words}  ", "not bold").append(place, "not bold dim")
 

@@ -121,6 +121,13 @@ def test_the_answer_alone(cli: Cli, run: Path) -> None:
     assert not [*temporary.glob("backprop-*/*")]
 
 
+def test_a_conversation_needs_a_terminal_and_something_to_talk_to(cli: Cli, run: Path) -> None:
+    done = cli.run("try", str(run), status=2)
+    assert "needs a terminal" in done.stderr
+    assert "backprop generate RUN" in done.stderr
+    assert "there are no runs yet" in cli.run("try", "nothing", status=2).stderr
+
+
 def test_base_adapter_merged_and_gguf(cli: Cli, run: Path) -> None:
     export = ("export", str(run), "-f", "merged,gguf", "-q", "f32", "--no-check", "--output", "out")
     cli.run(*export, "--dtype", "float32")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from cryptography.fernet import Fernet
 
 from trainer_core.data.sources.jsonl import LineRange
 from trainer_core.errors import BackpropError
@@ -148,6 +149,21 @@ def test_a_row_is_told_as_a_prompt_with_the_answer_that_is_expected(open_preview
     assert open_preview.prompt(0, "train").result(60).expected == "number 0"
     with pytest.raises(BackpropError, match="no rows for test"):
         open_preview.prompt(0, "test").result(60)
+
+
+def test_rows_of_encrypted_data_are_no_prompts(
+    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = Fernet.generate_key()
+    monkeypatch.setenv("PREVIEW_KEY", key.decode())
+    secret = Fernet(key).encrypt(b'{"question": "q", "answer": "a"}').decode()
+    (tmp_path / "secret.jsonl").write_text(f"{secret}\n")
+    source = f"{{path: {tmp_path / 'secret.jsonl'}, encryption: {{key_env: PREVIEW_KEY}}}}"
+    preview = Preview(config.replace(f"[{tmp_path / 'rows.jsonl'}]", f"[{source}]"))
+    assert preview.row("train", 0).result(60).turns[1].content == "a"
+    with pytest.raises(BackpropError, match="the transcript would hold it in clear"):
+        preview.prompt(0).result(60)
+    preview.close()
 
 
 def test_each_of_two_clients_gets_its_own_answers(open_preview: Preview) -> None:
