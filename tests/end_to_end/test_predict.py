@@ -59,6 +59,9 @@ def test_rows_of_a_split(cli: Cli, run: Path) -> None:
     assert f"exact           {sum(right) / 20:.3f}  [" in done.stdout
     memory = [json.loads(line) for line in (held_out / "memory.jsonl").read_text().splitlines()]
     assert memory[0]["ram_gib"] > 0.1
+    assert (memory[-1]["answers"], memory[-1]["tokens"]) == (20, found["tokens"])
+    # All came in one batch, so that the rate is that of the whole.
+    assert memory[-1]["tokens_per_second"] == pytest.approx(found["tokens_per_second"], rel=0.1)
     assert (held_out / "memory.png").read_bytes()[:4] == b"\x89PNG"
     assert "20 answers" in done.stdout
     assert made[0]["answer"][:40] in done.stdout

@@ -12,6 +12,8 @@ log = logging.getLogger(__name__)
 
 # Between two lines.
 SECONDS = 0.5
+# The answers of a batch are no further apart.
+AT_ONCE = 0.05
 GIB = 1 << 30
 
 
@@ -25,13 +27,23 @@ class MemoryLog:
         self._process = psutil.Process()
         self._lines: list[dict[str, float]] = []
         self._written = 0.0
+        self._newest: tuple[float, int, int] | None = None
         self.peak_ram = 0.0
         self.peak_gpu: float | None = None
 
-    def add(self, seconds: float, answers: int, tokens: int, *, last: bool = False) -> None:
-        """Take a measure, if the one before was some time ago or this is the `last`."""
-        if seconds - self._written < SECONDS and not last:
-            return
+    def add(self, seconds: float, answers: int, tokens: int) -> None:
+        """Take what there is so far. A line is written now and then, of what a batch ended with:
+        its answers come at once, and in between a rate means nothing."""
+        newest, self._newest = self._newest, (seconds, answers, tokens)
+        if newest and seconds - newest[0] > AT_ONCE and newest[0] - self._written >= SECONDS:
+            self._write(*newest)
+
+    def end(self) -> None:
+        """Write the last line."""
+        if self._newest is not None and self._newest[0] > self._written:
+            self._write(*self._newest)
+
+    def _write(self, seconds: float, answers: int, tokens: int) -> None:
         before = self._lines[-1] if self._lines else {"seconds": 0.0, "tokens": 0.0}
         passed = seconds - before["seconds"]
         rate = (tokens - before["tokens"]) / passed if passed > 0 else 0.0

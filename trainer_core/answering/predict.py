@@ -87,6 +87,7 @@ class _Job:
         """Put what was answered into order, with its summary and the memory it took."""
         if not self._made:
             return
+        self._memory.end()
         lines = [_line(self._made[row]) for row in sorted(self._made)]
         write_atomically(self._folder.predictions_file, b"".join(lines))
         facts = {"format": FORMAT, **self._request.model_dump(), "runtime": self.runtime}
@@ -247,7 +248,7 @@ class _Job:
 
     def _tell(self, total: int) -> None:
         done, last = len(self._made), len(self._made) == total
-        self._memory.add(self._seconds, done, self._tokens, last=last)
+        self._memory.add(self._seconds, done, self._tokens)
         if self._seconds - self._said < PROGRESS_SECONDS and not last:
             return
         self._said = self._seconds

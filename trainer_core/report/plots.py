@@ -129,7 +129,7 @@ def _memory(story: Story, machine: Curves) -> Plot | None:
             axes.plot(moments, machine[name], label=name.replace("_", " "))
         if plan is not None:
             axes.axhline(plan.total / GIB, color="tab:red", linestyle="--", label="plan")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.08 * axes.dataLim.ymax)
         axes.legend(loc="lower right")
 
     return Plot("memory, GiB", draw, unit)
