@@ -52,9 +52,9 @@ def _say_how_it_stands(run: RunFolder) -> int:
     status = read_status(run)
     if status is None:
         return 0
-    if is_alive(run):
+    if status.state in ENDED:  # its worker may still write the report
+        print(one_line(f"{status.run}: {status.state}. {status.message or run.path}"))
+    elif is_alive(run):
         print(one_line(f"{status.run} goes on. Watch it: backprop attach {status.run}"))
         return 0
-    if status.state in ENDED:
-        print(one_line(f"{status.run}: {status.state}. {status.message or run.path}"))
     return status.exit_status or 0
