@@ -7,7 +7,7 @@ import typer
 from trainer_core.errors import BackpropError, UserError
 from trainer_core.runs.events import Failed, Finished
 from trainer_core.runs.registry import find_run
-from trainer_core.runs.status import is_alive
+from trainer_core.runs.status import ENDED, is_alive
 from trainer_core.runs.view import RunView
 from trainer_core.text import one_line
 from trainer_core.worker.client import RunClient
@@ -21,7 +21,7 @@ def stop(
 ) -> None:
     """Stop a run; it saves first. Waits until it has ended."""
     entry = find_run(run)
-    if not is_alive(entry.folder):
+    if entry.status.state in ENDED or not is_alive(entry.folder):
         raise UserError(f"{entry.id} is not running (it is {entry.state})")
     client, view = RunClient(entry.folder, "stop"), RunView()
     try:

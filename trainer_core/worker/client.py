@@ -49,8 +49,7 @@ def start(folder: RunFolder, job: str = "train") -> None:
 
     Raises LockedError if the run goes on already, BackpropError if the worker cannot start.
     """
-    if is_alive(folder):
-        raise LockedError(f"{folder.path} is running already", hint="Watch it: backprop attach")
+    require_free(folder)
     process = platform.start_detached([*WORKER, job, str(folder.path)], folder.worker_log)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
@@ -64,6 +63,18 @@ def start(folder: RunFolder, job: str = "train") -> None:
     if process.returncode == LockedError.exit_status:
         raise LockedError(f"{folder.path} is running already", hint="Watch it: backprop attach")
     raise BackpropError("the worker did not start", hint=f"Its output is in {folder.worker_log}.")
+
+
+def require_free(folder: RunFolder) -> None:
+    """Wait while the worker of a run that has ended writes its report. Raises LockedError if the
+    run goes on."""
+    deadline = time.monotonic() + START_SECONDS
+    while is_alive(folder):
+        status = read_status(folder)
+        ended = status is not None and status.state in ENDED
+        if not ended or time.monotonic() > deadline:
+            raise LockedError(f"{folder.path} is running already", hint="Watch it: backprop attach")
+        time.sleep(0.05)
 
 
 def _reap(process: "subprocess.Popen[bytes]") -> None:

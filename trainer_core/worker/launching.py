@@ -7,7 +7,7 @@ from typing import Literal
 from trainer_core.config.export_section import ExportRequest
 from trainer_core.config.load import LoadedConfig, dump_config, load_config
 from trainer_core.config.predict_section import PredictRequest
-from trainer_core.errors import LockedError, UserError
+from trainer_core.errors import UserError
 from trainer_core.files import write_atomically
 from trainer_core.history.replay import Replay, write_replay
 from trainer_core.planning.export_limits import require_exportable
@@ -16,7 +16,7 @@ from trainer_core.runs.recorder import last_number
 from trainer_core.runs.registry import RunEntry, find_run, new_run, unfinished_run, write_config
 from trainer_core.runs.status import is_alive, new_status, write_status
 from trainer_core.runs.trained import ADAPTER_CONFIG, holds, run_of
-from trainer_core.worker.client import start
+from trainer_core.worker.client import require_free, start
 from trainer_core.worker.job_folders import chosen_folder, next_folder
 from trainer_core.worker.waiting import ask_to_wait
 
@@ -101,8 +101,7 @@ def make_warm(folder: RunFolder, overrides: Sequence[str]) -> None:
     """Let a run go on from its newest checkpoint with its config.yaml as it is now and `overrides`,
     whatever it was planned with. Raises UserError for a config that cannot work, LockedError while
     the run lives."""
-    if is_alive(folder):
-        raise LockedError(f"the run in {folder.path} is at work", hint="Stop it first.")
+    require_free(folder)
     loaded = load_config(folder.config, overrides)
     try:
         folder.warm.touch()  # first: what follows can be done again
