@@ -170,25 +170,31 @@ def test_base_adapter_merged_and_gguf(cli: Cli, run: Path) -> None:
 
 def test_scores_beside_the_base_and_beside_another_run(cli: Cli, run: Path) -> None:
     asked = ["eval", str(run), "--split", "validation", "-n", "40", "--max-tokens", "24"]
-    done = cli.run(*asked, "--metric", "exact", "--metric", "chrf", "--gate", "exact")
+    scores = ("--metric", "exact", "--metric", "chrf", "--metric", "perplexity")
+    gates = ("--gate", "exact", "--gate", "perplexity", "--gate", "perplexity<=5")
+    done = cli.run(*asked, *scores, *gates)
     place = run / "predictions"
     ours, base = lines(place / "1"), lines(place / "2")
     assert [line["prompt"] for line in ours] == [line["prompt"] for line in base]
     assert [line["answer"] for line in ours] != [line["answer"] for line in base]
     found = json.loads((place / "1" / "eval.json").read_text())
-    assert [*found["scores"]] == ["exact", "chrf"]
+    assert [*found["scores"]] == ["exact", "chrf", "perplexity"]
     right = sum(line["answer"] == line["expected"] for line in ours) / 40
     score = found["scores"]["exact"]
     assert (score["value"]["value"], score["other"]["value"]) == (right, 0)
     assert 0 < score["difference"]["low"] < right < score["difference"]["high"]
-    assert found["gates"] == [{"score": "exact", "limit": None, "passed": True, "message": ""}]
-    assert f"exact  {right:.3f}  [" in done.stdout
+    assert [(one["score"], one["limit"]) for one in found["gates"]] == [
+        ("exact", None),
+        ("perplexity", None),
+        ("perplexity", 5.0),
+    ]
+    assert all(one["passed"] for one in found["gates"])
+    assert f"exact       {right:.3f}  [" in done.stdout
     surprise = [
         math.exp(sum(line["nats"] for line in made) / sum(line["trained_tokens"] for line in made))
         for made in (ours, base)
     ]
-    cli.run(*asked, "--metric", "perplexity", "--gate", "perplexity", "--gate", "perplexity<=5")
-    score = json.loads((place / "3" / "eval.json").read_text())["scores"]["perplexity"]
+    score = found["scores"]["perplexity"]
     assert score["value"]["value"] == pytest.approx(surprise[0])
     assert score["other"]["value"] == pytest.approx(surprise[1])
     assert surprise[0] < 5 < surprise[1]

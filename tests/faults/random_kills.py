@@ -30,10 +30,14 @@ import trl  # noqa: E402, F401
 from datasets.utils.logging import disable_progress_bar  # noqa: E402
 
 from trainer_core.config.load import load_config  # noqa: E402
+from trainer_core.python import in_process  # noqa: E402
 from trainer_core.python.in_process import train_here  # noqa: E402
 from trainer_core.python.starting import earlier_one, new_one  # noqa: E402
 from trainer_core.runs.events import decode  # noqa: E402
 from trainer_core.runs.folder import RunFolder  # noqa: E402
+
+# By then a run has finished, and a kill means nothing to it.
+in_process.report_on = lambda _folder: None
 
 SAVE_STEPS = 2
 SETTINGS: dict[str, Any] = {

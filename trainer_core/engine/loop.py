@@ -102,7 +102,7 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         self._pace = Pace()
         self._ending = EarlyEnd(settings, place.target_loss)
         self._tokens = place.tokens
-        self._saved_step = -1
+        self._saved_step = self._shown_step = -1
         self._good_step: int | None = None
         self._troubled = False
         self.best_step: int | None = None
@@ -309,10 +309,12 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         self._remember()
         super()._maybe_log_save_evaluate(*arguments, **named)
         wishes, settings = self._wishes, self._settings
-        if self._is_due(settings.sample_steps):
-            self._aside(self.on_samples)
-        if self._is_due(settings.score_steps):
-            self._aside(self.on_score)
+        if self.step != self._shown_step:  # at the end of an epoch it is called once more
+            self._shown_step = self.step
+            if self._is_due(settings.sample_steps):
+                self._aside(self.on_samples)
+            if self._is_due(settings.score_steps):
+                self._aside(self.on_score)
         self._obey()
         if wishes.paused and not wishes.stopping:
             why = f": {wishes.pause_reason}" if wishes.pause_reason else ""

@@ -189,9 +189,9 @@ def _mark(steps: Sequence[float] | Any) -> str:
 
 
 def _picture(plot: Plot) -> bytes:
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    figure = Figure(figsize=(8, 3.6))
     FigureCanvasAgg(figure)  # no screen is needed
-    axes = figure.subplots()
+    axes = figure.add_axes((0.1, 0.14, 0.88, 0.82))
     plot.draw(axes)
     axes.set_xlabel(plot.width)
     axes.set_ylabel(plot.height)
