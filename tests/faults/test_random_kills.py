@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.how_many import times
+from tests.faults.how_many import WHOLE, times
 
 pytest.importorskip("torch")
 
@@ -20,7 +20,7 @@ CASES = {
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", CASES if WHOLE else ["batches"])
 def test_a_run_that_is_killed_needs_nobody(case: str) -> None:
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(times(3, 100)), "7", *CASES[case]],

@@ -44,6 +44,14 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield place
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_reports() -> Iterator[None]:
+    """Many small runs, and what is reported of them is looked at elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer_core.python.in_process.report_on", lambda _folder: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def in_a_folder(places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(places / "cache"))

