@@ -49,7 +49,7 @@ wheel: install $(VENV)/.dev ## Build dist/*.whl
 	$(BIN)/python -m build --wheel --no-isolation
 
 faults: install $(VENV)/.dev ## Kill, cut, fill up and corrupt as often as promised (hours)
-	BACKPROP_FAULTS=whole $(BIN)/python -m pytest tests/faults $(ARGS)
+	BACKPROP_FAULTS=whole $(BIN)/python -m pytest tests/faults tests/tracking $(ARGS)
 
 audit: install $(AUDIT)/.done ## bandit, secrets, our semgrep rules, and build/sbom.json (CycloneDX)
 	$(AUDIT)/bin/bandit -q -ll -c pyproject.toml -r trainer_core tui scripts benchmarks audit/find_secrets.py
