@@ -6,15 +6,17 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from trainer_core.data.report import DataReport
+from trainer_core.history.made import predictions_of
 from trainer_core.markdown import code, shown, table
 from trainer_core.planning.plan import ResolvedRun
-from trainer_core.report.scores import scores_of
 from trainer_core.report.story import Story
 from trainer_core.runs.events import Check, Exported, Failed, Finished
-from trainer_core.runs.multi_run_words import summary_lines
+from trainer_core.runs.multi_run_events import Spread
+from trainer_core.runs.multi_run_words import spread, summary_lines
 from trainer_core.runs.view import memory_words
 from trainer_core.text import duration, size
 
@@ -190,14 +192,30 @@ def _answers(story: Story, prompt: str) -> Iterator[tuple[str, str]]:
 
 
 def scores(story: Story) -> list[str]:
-    """The scores of every prediction of this run."""
+    """The scores of every prediction of this run, and how they differ from those beside it."""
     lines: list[str] = []
-    for scored in scores_of(story.folder):
-        beside = scored.rows_with_other
-        heads = ("score", "value", "beside", "difference") if beside else ("score", "value")
-        rows = [row[: len(heads)] for row in scored.rows]
-        lines += [f"{code(scored.place)}: {shown(scored.words)}", "", table(heads, rows), ""]
+    for made in predictions_of(story.folder, story.unread):
+        names = dict.fromkeys([*made.scores, *made.compared])
+        if not names:
+            continue
+        parts = [made.scores, made.compared] if made.compared else [made.scores]
+        rows = [(name, *(_spread(part.get(name)) for part in parts)) for name in names]
+        who = "the base" if made.base else made.checkpoint or "what was trained"
+        said = f"{who}, {made.rows:,} rows ({made.asked or 'held out'})"
+        other = Path(made.other).name if made.other is not None else ""
+        heads = ("score", "value (95 %)", f"difference from {other}")[: len(parts) + 1]
+        lines += [f"{code(made.place)}: {shown(said)}", "", table(heads, rows), ""]
     return ["## Scores", "", *lines] if lines else []
+
+
+def unread(story: Story) -> list[str]:
+    """What is there and cannot be read."""
+    lines = [f"- {shown(words)}" for words in dict.fromkeys(story.unread)]
+    return ["## Not read", "", *lines] if lines else []
+
+
+def _spread(found: Spread | None) -> str:
+    return "" if found is None else spread(found)
 
 
 def multi_run(story: Story) -> list[str]:

@@ -46,6 +46,8 @@ class Story:
     notices: list[Notice] = field(default_factory=list)
     exports: list[Exported] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    # What is there and cannot be read.
+    unread: list[str] = field(default_factory=list)
 
 
 def read_story(folder: RunFolder) -> Story:
@@ -54,8 +56,10 @@ def read_story(folder: RunFolder) -> Story:
     if status is None:
         raise UserError(f"{folder.path} holds no run", hint="`backprop runs` lists them.")
     story = Story(folder, status, shown_state(folder, status))
-    with suppress(UserError):  # of another version, or broken: the events are there all the same
+    try:
         story.resolved = read_resolved(folder.resolved)
+    except UserError as error:  # of another version, or broken: the events are there all the same
+        story.unread.append(str(error))
     story.provenance = read_provenance(folder)
     stage: Stage | None = None
     asked: dict[tuple[str, int], Samples] = {}

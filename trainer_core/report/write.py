@@ -40,7 +40,8 @@ def write_report(folder: RunFolder, page: Path | None = None) -> Path:
         write_atomically(page, page_of(text, story.status.run, pictures).encode())
         return page
     except OSError as error:
-        raise UserError(f"the report cannot be written: {error.strerror or error}") from None
+        place = page or folder.report
+        raise UserError(f"{place} cannot be written: {error.strerror or error}") from None
 
 
 def _markdown(story: Story, plots: list[str]) -> str:
@@ -58,6 +59,7 @@ def _markdown(story: Story, plots: list[str]) -> str:
         sections.exports(story, _later_exports(story.folder)),
         _reproduce(story),
         sections.settings(story),
+        sections.unread(story),
     ]
     return "\n\n".join("\n".join(part).strip() for part in parts if part) + "\n"
 

@@ -87,7 +87,9 @@ def scores_by_name(
     UserError."""
     for name in names:
         if name not in SCORES:
-            raise UserError(f"no score is called {name}", hint=f"There are {one_of([*SCORES])}.")
+            raise UserError(
+                f"no score is called {name}", hint=f"There are {one_of([*SCORES, PERPLEXITY])}."
+            )
     found: dict[str, Score] = {name: SCORES[name] for name in names}
     if pattern is not None:
         found["regex"] = _matching(pattern)
