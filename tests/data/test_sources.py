@@ -23,6 +23,8 @@ CELLS: list[dict[str, Any]] = [
     for n in range(2000)
 ]
 JSONL = "".join(json.dumps(row) + "\n" for row in CELLS)
+# No time of day: it would stand in a test's name, and two workers would not agree on it.
+PACKED = gzip.compress(JSONL.encode(), mtime=0)
 
 
 def source(**given: Any) -> DataSource:
@@ -72,7 +74,7 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
     "semicolon.csv": lambda file: file.write_bytes(b"\xef\xbb\xbf" + as_csv(";")),
     "a.tsv": lambda file: file.write_bytes(as_csv("\t")),
     "a.parquet": as_parquet,
-    "a.jsonl.gz": lambda file: file.write_bytes(gzip.compress(JSONL.encode())),
+    "a.jsonl.gz": lambda file: file.write_bytes(PACKED),
     "a.jsonl.zst": lambda file: file.write_bytes(zstd(JSONL.encode())),
     "a.csv.gz": lambda file: file.write_bytes(gzip.compress(as_csv(","))),
     "a.json.zst": lambda file: file.write_bytes(zstd(json.dumps(CELLS).encode())),
@@ -154,8 +156,8 @@ def test_texts(tmp_path: Path) -> None:
         ("a.parquet", b"PAR1 and no more", "not a Parquet file"),
         ("a.parquet", b"nothing of the kind", "not a Parquet file"),
         ("a.jsonl.gz", b"not gzip at all", "is not gzip, or is cut off"),
-        ("a.jsonl.gz", gzip.compress(JSONL.encode())[:-30], "is not gzip, or is cut off"),
-        ("a.jsonl.gz", gzip.compress(JSONL.encode())[:15] + b"\xff" * 50, "is not gzip"),
+        ("a.jsonl.gz", PACKED[:-30], "is not gzip, or is cut off"),
+        ("a.jsonl.gz", PACKED[:15] + b"\xff" * 50, "is not gzip"),
         ("a.jsonl.zst", b"not zstd at all", "is not zstd, or is cut off"),
         ("a.bin", b"\x7fELF", "no known kind"),
     ],
@@ -258,7 +260,7 @@ def test_a_table_that_says_its_rows_are_giants(tmp_path: Path) -> None:
 
 def test_a_file_that_is_compressed_and_does_not_say_so(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
-    file.write_bytes(gzip.compress(JSONL.encode()))
+    file.write_bytes(PACKED)
     assert "Let its name end in .gz" in refused(path=file)
 
 
