@@ -1,9 +1,11 @@
-"""Replacing a file so that a crash leaves the old one or the new one, never half of either."""
+"""Files and folders on the disk: replaced so that a crash leaves the old or the new one and never
+half of either, removed, measured."""
 
 import os
 import shutil
+import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -69,6 +71,23 @@ def remove_folder(folder: Path) -> None:
     with suppress(OSError):
         folder = folder.rename(folder.with_name(f"{folder.name}.gone"))
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def size_of(path: Path) -> int:
+    """The bytes of a file, or of all files in a folder; links are not followed, and what is not
+    there has none."""
+    total, found = 0, [str(path)] if path.is_file() else _files_in(path)
+    for name in found:
+        with suppress(OSError):
+            facts = os.lstat(name)
+            total += facts.st_size if stat.S_ISREG(facts.st_mode) else 0
+    return total
+
+
+def _files_in(folder: Path) -> Iterator[str]:
+    # Not by Path: a run has very many files.
+    for place, _, names in os.walk(folder):
+        yield from (os.path.join(place, name) for name in names)  # noqa: PTH118
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,7 +10,14 @@ from trainer_core.errors import UserError
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.registry import list_runs
 from trainer_core.runs.status import read_status
-from trainer_core.runs.trained import ADAPTER_CONFIG, holds, run_of, trained_places
+from trainer_core.runs.trained import (
+    ADAPTER_CONFIG,
+    holds,
+    is_exported,
+    is_onnx,
+    run_of,
+    trained_places,
+)
 from trainer_core.text import one_line
 from tui.export_words import place_words
 
@@ -80,14 +87,15 @@ def _trained(run: RunFolder) -> Iterator[Answerer]:
 
 
 def _exported(run: RunFolder) -> Iterator[Answerer]:
-    """Whole models among the exports, newest first: an adapter is the run's own once more, and
-    ONNX is run by others."""
+    """Whole models among the exports, newest first; an adapter is the run's own once more."""
     if not run.exports.is_dir():
         return
     folders = [path for path in run.exports.iterdir() if path.name.isdecimal()]
     for folder in sorted(folders, key=lambda path: -int(path.name)):
         if holds(folder / "merged"):
             yield _export(folder, folder / "merged")
+        if is_onnx(folder / "onnx"):
+            yield _export(folder, folder / "onnx")
         for file in sorted(folder.glob("*.gguf")):
             if "-lora-" not in file.name:
                 yield _export(folder, file)
@@ -100,9 +108,9 @@ def _export(folder: Path, path: Path) -> Answerer:
 
 
 def _alone(place: Path) -> Found:
-    if not holds(place) and not (place.suffix == ".gguf" and place.is_file()):
+    if not holds(place) and not is_exported(place):
         raise UserError(
-            f"{place} is no run, no folder with weights and no GGUF file",
+            f"{place} is no run, no folder with weights or ONNX and no GGUF file",
             hint="Name one: backprop try RUN",
         )
     name = one_line(place.name, limit=24)

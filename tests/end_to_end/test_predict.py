@@ -131,21 +131,22 @@ def test_a_conversation_needs_a_terminal_and_something_to_talk_to(cli: Cli, run:
     assert "there are no runs yet" in cli.run("try", "nothing", status=2).stderr
 
 
-def test_base_adapter_merged_and_gguf(cli: Cli, run: Path) -> None:
-    export = ("export", str(run), "-f", "merged,gguf", "-q", "f32", "--no-check", "--output", "out")
-    cli.run(*export, "--dtype", "float32")
+def test_base_adapter_and_every_export_that_answers(cli: Cli, run: Path) -> None:
+    whole = ("--dtype", "float32", "-q", "f32", "--onnx-precision", "fp32")
+    cli.run("export", str(run), "-f", "merged,gguf,onnx", *whole, "--no-check", "--output", "out")
     asked = ("--split", "validation", "-n", "8", "--max-tokens", "24")
     models = {
         "run": str(run),
         "adapter": str(run / "adapter" / "best"),
         "merged": str(cli.folder / "out" / "merged"),
         "gguf": str(cli.folder / "out" / "tiny-F32.gguf"),
+        "onnx": str(cli.folder / "out" / "onnx"),
     }
     prompts = cli.folder / "prompts.jsonl"
     answers = {}
     for name, source in models.items():
         more: tuple[str, ...] = asked
-        if name in {"merged", "gguf"}:  # these lie in no run, and know no data
+        if name in {"merged", "gguf", "onnx"}:  # these lie in no run, and know no data
             done = cli.run("predict", source, *asked, "--output", f"of-{name}", status=2)
             assert "lies in no run, so its data is not known" in done.stderr
             more = ("--prompts", str(prompts), "--max-tokens", "24")
@@ -154,18 +155,20 @@ def test_base_adapter_merged_and_gguf(cli: Cli, run: Path) -> None:
         answers[name] = [line["answer"] for line in made]
         rows = [{"prompt": line["prompt"], "expected": line["expected"]} for line in made]
         prompts.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert answers["run"] == answers["adapter"] == answers["merged"] == answers["gguf"]
-    assert summary(cli.folder / "of-gguf")["runtime"] == "llama.cpp"
+    assert [*answers.values()] == [answers["run"]] * len(models)
+    runtimes = {name: summary(cli.folder / f"of-{name}")["runtime"] for name in ("gguf", "onnx")}
+    assert runtimes == {"gguf": "llama.cpp", "onnx": "onnxruntime"}
     cli.run("predict", str(run), *asked, "--base", "--output", "base")
     assert [line["answer"] for line in lines(cli.folder / "base")] != answers["run"]
     shutil.copytree(cli.folder / "out", run / "exports" / "1")
-    source = run / "exports" / "1" / "tiny-F32.gguf"
-    cli.run("predict", str(source), *asked, "--output", "gguf-in-run")
+    for path in ("tiny-F32.gguf", "onnx"):  # in their run its data is known, and how it is masked
+        source = run / "exports" / "1" / path
+        cli.run("predict", str(source), *asked, "--output", f"in-run-{path}")
     found = [
         summary(cli.folder / name)["scores"]["perplexity"]["value"]
-        for name in ("of-run", "of-merged", "gguf-in-run")
+        for name in ("of-run", "of-merged", "in-run-tiny-F32.gguf", "in-run-onnx")
     ]
-    assert found == pytest.approx([found[0]] * 3, rel=1e-4)
+    assert found == pytest.approx([found[0]] * 4, rel=1e-4)
 
 
 def test_scores_beside_the_base_and_beside_another_run(cli: Cli, run: Path) -> None:

@@ -16,8 +16,9 @@ from trainer_core.runs.events import Plan
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.recorder import Recorder
 
-PASSED = {"passed": True, "differs": "", "runtime": "llama.cpp"}
-FAILED = {"passed": False, "differs": "the answers", "runtime": "llama.cpp"}
+SAME = {"name": "likeliest token the same, share", "limit": 0.9, "at_least": True}
+PASSED = {"passed": True, "runtime": "llama.cpp", "measures": [{**SAME, "value": 1.0}]}
+FAILED = {"passed": False, "runtime": "llama.cpp", "measures": [{**SAME, "value": 0.5}]}
 
 
 @pytest.fixture
@@ -60,6 +61,7 @@ def test_what_was_made(facts: RunFacts) -> None:
     assert [(a.path, a.passed) for a in facts.exports[0].artefacts] == [
         ("a-Q8_0.gguf", True), ("b.gguf", False), ("adapter", None),
     ]  # fmt: skip
+    assert "0.5, and at least 0.9 is right" in facts.exports[0].artefacts[1].differs
     first, base = facts.predictions
     assert (first.asked, first.rows, first.base, base.base) == ("split test", 2, False, True)
     assert first.scores["exact"].value == 0.5
@@ -71,7 +73,7 @@ def test_the_page_has_all_of_it_in_80_columns(facts: RunFacts) -> None:
     said = "\n".join(page)
     for words in (
         "10 of 10", "2.0000 → 0.2000, lowest 0.2000 at step 10", "0.3000 at best (step 10)",
-        "train 508 of", "a-Q8_0.gguf: check passed", "b.gguf: CHECK FAILED: the answers",
+        "train 508 of", "a-Q8_0.gguf: check passed", "b.gguf: CHECK FAILED: likeliest",
         "adapter: not checked", "split test, 2 rows", "exact 0.500", "the adapter may be too small",
         "training.learning_rate",
     ):  # fmt: skip

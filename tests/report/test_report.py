@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.history.written import export
 from tests.tui.written_runs import WrittenRun
 from trainer_core.report.comparison import write_comparison
 from trainer_core.report.plots import draw_together
@@ -101,6 +102,30 @@ def test_a_run_that_finished(run: WrittenRun) -> None:
     ]
     for name in drawn:
         assert (run.folder.path / name).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_exports_and_how_their_checks_went(run: WrittenRun) -> None:
+    limit = {"name": "divergence in nats, mean", "limit": 0.1}
+    export(
+        run,
+        **{
+            "a-Q8_0.gguf": {"runtime": "llama.cpp", "measures": [{**limit, "value": 0.01}]},
+            "onnx": {"runtime": "onnxruntime", "measures": [{**limit, "value": 0.5}]},
+            "merged": None,
+        },
+    )
+    made = run.folder.exports / "1"
+    (made / "a-Q8_0.gguf").write_bytes(bytes(2048))
+    (made / "onnx").mkdir()
+    (made / "onnx" / "model.onnx").write_bytes(bytes(1024))
+    assert rows(ended(run), "Exports")[2:] == [
+        ["exports/1/a-Q8\\_0.gguf", "2.0 KiB", "passed in llama.cpp"],
+        ["exports/1/onnx", "1.0 KiB", "FAILED in onnxruntime: divergence in nats, mean: 0.5, "
+         "and at most 0.1 is right"],
+        ["exports/1/merged", "removed", "not checked"],
+    ]  # fmt: skip
+    (made / "check.json").write_text('{"artefacts": {"onnx": {"runtime": 1}}}')
+    assert "check.json" in ended(run).split("## Not read")[1]
 
 
 def test_plots_replace_those_of_before(run: WrittenRun) -> None:

@@ -1,4 +1,4 @@
-"""The model that is asked: one that transformers runs, or a GGUF that llama.cpp runs."""
+"""The model that is asked: one that transformers runs, or an export in its own runtime."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from trainer_core.engine.scores import score_examples
 from trainer_core.engine.subject import Subject, subject_in
 from trainer_core.engine.usable import UsableModel, load_usable
 from trainer_core.runs.control import Control
-from trainer_core.runs.trained import run_of
+from trainer_core.runs.trained import is_exported, run_of
 from trainer_core.scoring.slices import SliceScores
 from trainer_core.tokens.examples import Encoder, Example
 
@@ -114,23 +114,23 @@ class TransformersModel:
 
 
 def subject_of(request: ModelRequest) -> Subject | None:
-    """What is asked, with the config of its training; of a GGUF its run's, None where it lies in
-    none. Raises UserError."""
+    """What is asked, with the config of its training; of a GGUF or ONNX its run's, None where it
+    lies in none. Raises UserError."""
     source = Path(request.source)
-    if source.suffix != ".gguf":
+    if not is_exported(source):
         return subject_in(source, request.checkpoint, base=request.base)
     run = run_of(source)
     return subject_in(run.path, request.checkpoint) if run is not None else None
 
 
 def load_asked(request: ModelRequest, subject: Subject | None) -> AskedModel:
-    """The model that is asked. Raises UserError, and BackpropError for a GGUF that llama.cpp cannot
-    load."""
-    if subject is not None and not request.source.endswith(".gguf"):
+    """The model that is asked. Raises UserError, and BackpropError for an export that its runtime
+    cannot load."""
+    if subject is not None and not is_exported(Path(request.source)):
         return TransformersModel(subject)
-    from trainer_core.export.gguf.answerer import GgufModel  # llama.cpp, only where it is needed
+    from trainer_core.export.exported_model import ExportedModel  # only where it is needed
 
-    return GgufModel(Path(request.source))
+    return ExportedModel(Path(request.source))
 
 
 def name_of(request: ModelRequest, subject: Subject | None) -> str:

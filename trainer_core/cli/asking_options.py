@@ -5,10 +5,24 @@ from typing import Annotated
 
 import typer
 
+from trainer_core.config.data_section import SPLIT_WORDS, SPLITS
+from trainer_core.errors import UserError
+from trainer_core.text import one_of
+
+
+def _split_of(word: str | None) -> str | None:
+    """The split that a person calls so. Raises UserError."""
+    if word is None:
+        return None
+    if word.lower() not in SPLIT_WORDS:
+        raise UserError(f"no split is called {word}", hint=f"There are {one_of([*SPLITS])}.")
+    return SPLIT_WORDS[word.lower()]
+
+
 Source = Annotated[
     str,
     typer.Argument(
-        help="A run (id, path, last), the folder of an adapter or a model, or a GGUF file."
+        help="A run (id, path, last), the folder of an adapter, a model or ONNX, or a GGUF file."
     ),
 ]
 Checkpoint = Annotated[
@@ -17,7 +31,10 @@ Checkpoint = Annotated[
 Base = Annotated[bool, typer.Option("--base", help="Ask the base model instead.")]
 Data = Annotated[Path | None, typer.Option(help="Rows to answer instead of the run's own data.")]
 Split = Annotated[
-    str | None, typer.Option(help="Of the run's data: test (if it has one), validation, train.")
+    str | None,
+    typer.Option(
+        callback=_split_of, help="Of the run's data: test (if it has one), validation, train."
+    ),
 ]
 Count = Annotated[
     int | None,

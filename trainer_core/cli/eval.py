@@ -23,7 +23,7 @@ from trainer_core.cli.asking_options import (
 from trainer_core.cli.eval_report import answered_pairs, as_json, compared_perplexity, table
 from trainer_core.cli.headless import follow, say
 from trainer_core.cli.options import Json
-from trainer_core.cli.predict import split_of, with_base_if_wanted
+from trainer_core.cli.predict import with_base_if_wanted
 from trainer_core.config.predict_section import BATCH, PredictRequest
 from trainer_core.config.sampling import Sampling
 from trainer_core.errors import EXIT_FAILED, EXIT_FINISHED, UserError
@@ -92,16 +92,16 @@ def eval(
     asked = {
         "source": source,
         "checkpoint": checkpoint,
-        "prompts": str(prompts) if prompts is not None else None,
-        "data": str(data) if data is not None else None,
-        "split": split_of(split),
+        "prompts": prompts,
+        "data": data,
+        "split": split,
         "count": count,
     }
     ours, theirs = _answered(how | asked, as_json=json), None
     if vs != NOBODY:
         # The same prompts, wherever they were from: those that were answered.
         beside = {"source": source if vs == BASE else vs, "base": vs == BASE or None}
-        theirs = _answered(how | beside | {"prompts": str(ours.predictions_file)}, as_json=json)
+        theirs = _answered(how | beside | {"prompts": ours.predictions_file}, as_json=json)
     pairs = answered_pairs(ours, theirs)
     found = compare(
         scores([pair.expected for pair in pairs]),

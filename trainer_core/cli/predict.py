@@ -21,14 +21,12 @@ from trainer_core.cli.asking_options import (
 )
 from trainer_core.cli.headless import follow
 from trainer_core.cli.options import Json
-from trainer_core.config.data_section import SPLIT_WORDS, SPLITS
 from trainer_core.config.predict_section import BATCH, PredictRequest
 from trainer_core.config.sampling import Sampling
 from trainer_core.errors import UserError
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.trained import run_of, trained_places
-from trainer_core.text import one_of
-from trainer_core.worker.launching import launch_predict, source_folder
+from trainer_core.worker.launching import asked_source, launch_predict
 
 
 def predict(
@@ -61,9 +59,9 @@ def predict(
             "checkpoint": checkpoint,
             "base": base,
             "prompt": prompt,
-            "prompts": str(prompts) if prompts is not None else None,
-            "data": str(data) if data is not None else None,
-            "split": split_of(split),
+            "prompts": prompts,
+            "data": data,
+            "split": split,
             "count": count,
             "sampling": Sampling(max_tokens, temperature, top_p, seed),
             "batch_size": batch_size,
@@ -73,20 +71,11 @@ def predict(
     raise typer.Exit(follow(folder, as_json=json))
 
 
-def split_of(word: str | None) -> str | None:
-    """The split that a person calls so. Raises UserError."""
-    if word is None:
-        return None
-    if word.lower() not in SPLIT_WORDS:
-        raise UserError(f"no split is called {word}", hint=f"There are {one_of([*SPLITS])}.")
-    return SPLIT_WORDS[word.lower()]
-
-
 def with_base_if_wanted(request: PredictRequest) -> PredictRequest:
     """The request; where nothing is trained yet, one that asks the base if the person wants that.
     Raises UserError if not."""
     source = request.source
-    if request.base or source.endswith(".gguf") or _is_trained(source):
+    if request.base or _is_trained(source):
         return request
     nothing = UserError(f"{source} has trained nothing yet", hint="--base asks the base model.")
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -97,6 +86,6 @@ def with_base_if_wanted(request: PredictRequest) -> PredictRequest:
 
 
 def _is_trained(source: str) -> bool:
-    path = source_folder(source)
+    path = asked_source(source, base=False)
     run = run_of(path)
     return run is None or run.path != path or bool(trained_places(RunFolder(path)))

@@ -133,7 +133,7 @@ def _exports(exports: list[ExportFacts]) -> Iterator[str]:
     for export in exports:
         yield from _wrapped(f"  {export.place}", f"{export.state}{_after(export.message)}", _INDENT)
         for made in export.artefacts:
-            yield f"    {one_line(made.path)}: {_checked(made)}"
+            yield from _wrapped(f"    {one_line(made.path)}: ", _checked(made), 6)
 
 
 def _checked(made: Artefact) -> str:

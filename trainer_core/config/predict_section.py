@@ -16,7 +16,7 @@ BATCH = 32
 
 class ModelRequest(Section, Request):
     """Which model answers; all that a chat job is told. `source` is a run folder, a checkpoint, the
-    folder of an adapter or of a whole model, or a GGUF file."""
+    folder of an adapter or of a whole model, a GGUF file, or a folder with ONNX."""
 
     source: Text
     # Of a run: best, last, step-N and so on, as for an export.

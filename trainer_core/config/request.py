@@ -1,5 +1,6 @@
 """What a job beside training is asked to do, made from names and values."""
 
+from pathlib import PurePath
 from typing import Any, Self
 
 from pydantic import BaseModel, ValidationError
@@ -12,9 +13,13 @@ class Request(BaseModel):
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> Self:
-        """A request from names and values; None leaves one to its default. Raises UserError naming
-        what is wrong."""
-        given = {name: value for name, value in given.items() if value is not None}
+        """A request from names and values, paths among them; None leaves one to its default. Raises
+        UserError naming what is wrong."""
+        given = {
+            name: str(value) if isinstance(value, PurePath) else value
+            for name, value in given.items()
+            if value is not None
+        }
         try:
             return cls(**given)
         except ValidationError as error:

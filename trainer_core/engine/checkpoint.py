@@ -96,11 +96,6 @@ def write_checkpoint(folder: Path, step: int, fill: Callable[[Path], None]) -> P
     return final
 
 
-def size_of(checkpoint: Path) -> int:
-    """What it takes of the disk, in bytes."""
-    return sum(path.stat().st_size for path in checkpoint.rglob("*") if path.is_file())
-
-
 def prune(folder: Path, keep: int, also: Collection[int | None]) -> None:
     """Remove all but the newest `keep` checkpoints and those of the steps in `also`."""
     checkpoints = list_checkpoints(folder)

@@ -25,6 +25,7 @@ from trainer_core.engine.proof import Recorded, compare, recorded_step, say_rest
 from trainer_core.engine.room import Room
 from trainer_core.engine.shrink import MicroBatches
 from trainer_core.errors import BackpropError
+from trainer_core.files import size_of
 from trainer_core.runs.control import Control
 from trainer_core.runs.events import Checkpoint, Eval, Metrics, Notice, Stage
 from trainer_core.runs.flight import Flight
@@ -401,7 +402,7 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         """As much as the last one took; before the first, what is trained and two states of it."""
         before = checkpoints.list_checkpoints(self._folder.checkpoints)
         if before:
-            return checkpoints.size_of(before[-1])
+            return size_of(before[-1])
         weights = (weight for weight in self.model.parameters() if weight.requires_grad)
         return 3 * sum(int(weight.numel() * weight.element_size()) for weight in weights)
 

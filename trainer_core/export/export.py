@@ -20,7 +20,7 @@ from trainer_core.export.room import require_room
 from trainer_core.export.source import Source, find_source
 from trainer_core.export.transformers_speaker import trained_model
 from trainer_core.export.workshop import Workshop
-from trainer_core.files import remove_folder, sync_folder, write_atomically
+from trainer_core.files import remove_folder, size_of, sync_folder, write_atomically
 from trainer_core.planning.facts import is_local
 from trainer_core.runs.control import Control
 from trainer_core.runs.events import Check, Exported, Finished, Notice, Progress, Stage
@@ -128,14 +128,14 @@ class _Job:
         if check is not None and not check.passed:
             place = self._folder.path / "failed" / artefact.path
             self._failed.append(
-                f"{artefact.path} does not speak like the trained model: {failed_because(check)}"
+                f"{artefact.path} does not speak like the trained model: {check.failure}"
             )
         _move(half, place)
         path = place.relative_to(self._folder.path).as_posix()
         made = Exported(
             format=artefact.format,
             path=path,
-            size=_size(place),
+            size=size_of(place),
             seconds=time.monotonic() - began,
             check=check,
             commands=artefact.commands(place) if check is None or check.passed else [],
@@ -252,18 +252,6 @@ class _Job:
             raise StoppedError("stopped; nothing half-made stays")
 
 
-def failed_because(check: Check) -> str:
-    """What differs, in a few words."""
-    if check.differs:
-        return check.differs
-    return ", ".join(
-        f"{broken.name}: {broken.value:.4g}, and {'at least' if broken.at_least else 'at most'} "
-        f"{broken.limit:.4g} is right"
-        for broken in check.measures
-        if not broken.passed
-    )
-
-
 def _move(half: Path, place: Path) -> None:
     """Under its name, in place of what had it before (only --force comes here then)."""
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -271,8 +259,3 @@ def _move(half: Path, place: Path) -> None:
         remove_folder(place)
     half.replace(place)
     sync_folder(place.parent)
-
-
-def _size(path: Path) -> int:
-    files = [path] if path.is_file() else [found for found in path.rglob("*") if found.is_file()]
-    return sum(file.stat().st_size for file in files)

@@ -54,12 +54,7 @@ def require_onnx(config: dict[str, Any]) -> None:
 
     Raises UserError where the builder is missing, or would not make the same model.
     """
-    missing = [name for name in _MODULES if find_spec(name) is None]
-    if missing:
-        raise UserError(
-            f"ONNX needs {', '.join(missing)}, which is not installed",
-            hint="Add it with `make install-export`, or with pip install 'backprop-tui[onnx]'.",
-        )
+    require_modules(*_MODULES)
     name = (config.get("architectures") or ["a model without a name"])[0]
     if name not in ARCHITECTURES:
         raise UserError(
@@ -87,6 +82,16 @@ def require_onnx(config: dict[str, Any]) -> None:
             f"{name} with a sliding window of {window} tokens cannot be written as ONNX: after as "
             "many, onnxruntime fails on a CPU",
             hint="Take merged or gguf.",
+        )
+
+
+def require_modules(*names: str) -> None:
+    """Raise UserError where some of these are not installed."""
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"ONNX needs {', '.join(missing)}, which is not installed",
+            hint="Add it with `make install-export`, or with pip install 'backprop-tui[onnx]'.",
         )
 
 

@@ -1,6 +1,6 @@
 """What the check asks of a model, whoever runs it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -29,3 +29,29 @@ class Speaker(Protocol):
 
     def close(self) -> None:
         """Let go of the model's memory."""
+
+
+class Answerer(Speaker, Protocol):
+    """An exported model in its runtime, that goes on with a conversation. `context` is the most
+    tokens of a prompt and its answer."""
+
+    context: int
+
+    def tokens(self, text: str, *, special: bool = False) -> list[int]:
+        """See Speaker; with `special` also what the tokenizer puts around a text."""
+
+    def answer(
+        self, ids: Sequence[int], count: int, choose: Callable[[Logits], int] | None = None
+    ) -> list[int]:
+        """See Speaker. `choose` takes the next token from logits, [vocabulary]; the likeliest if it
+        is None."""
+
+    def ends(self, token: int) -> bool:
+        """Whether a token ends an answer."""
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of `ids`, special tokens left out."""
+
+    def mark(self, which: str) -> str:
+        """The token that begins (`bos`) or ends (`eos`) a text, as it is written; empty where there
+        is none."""

@@ -63,9 +63,12 @@ class Place(Fact):
 
 
 class Artefact(Fact):
-    """A thing that an export made; `passed` is None where it was not checked."""
+    """A thing that an export made. `size` in bytes is None where it is gone; `passed` None where it
+    was not checked, by `runtime`; `differs` says why it failed."""
 
     path: str
+    size: int | None = None
+    runtime: str = ""
     passed: bool | None = None
     differs: str = ""
 

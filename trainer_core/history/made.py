@@ -1,6 +1,5 @@
 """What was made of a run: its exports, the prompts that were answered, the runs of a multi-run."""
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -8,12 +7,16 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from trainer_core.errors import UserError
+from trainer_core.files import size_of
 from trainer_core.history.facts import (
     Artefact,
     ExportFacts,
     PartFacts,
     PredictionFacts,
 )
+from trainer_core.reading import read_object
+from trainer_core.runs.events import Check
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.multi_run_events import Spread
 from trainer_core.runs.status import read_status, shown_state
@@ -50,14 +53,11 @@ def parts_of(folder: RunFolder, unread: list[str]) -> list[PartFacts]:
 def read_json(path: Path) -> dict[str, Any] | None:
     """What a JSON file holds; None where there is none. Raises UnreadableError."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return read_object(path)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError):
+    except (OSError, UserError):
         raise UnreadableError(_named(path)) from None
-    if not isinstance(found, dict):
-        raise UnreadableError(_named(path))
-    return found
 
 
 def _named(path: Path) -> str:
@@ -107,14 +107,22 @@ def _export(run: RunFolder, job: RunFolder) -> ExportFacts:
         place=str(job.path.relative_to(run.path)),
         state=shown_state(job, status) if status is not None else "",
         message=status.message if status is not None else "",
-        artefacts=[_artefact(path, how) for path, how in found],
+        artefacts=[_artefact(job, path, how) for path, how in found],
     )
 
 
-def _artefact(path: str, how: Any) -> Artefact:
-    if not isinstance(how, dict):  # it was not checked
-        return Artefact(path=path)
-    return Artefact(path=path, passed=how.get("passed") is True, differs=str(how.get("differs")))
+def _artefact(job: RunFolder, path: str, how: Any) -> Artefact:
+    """`how` is its check; None where there was none."""
+    place = job.path / path
+    made = Artefact(path=path, size=size_of(place) if place.exists() else None)
+    if how is None:
+        return made
+    try:
+        check = Check.model_validate(how)
+    except ValidationError:
+        raise UnreadableError(_named(job.path / "check.json")) from None
+    found = {"runtime": check.runtime, "passed": check.passed, "differs": check.failure}
+    return made.model_copy(update=found)
 
 
 def _prediction(run: RunFolder, job: RunFolder) -> PredictionFacts:

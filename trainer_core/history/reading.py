@@ -1,12 +1,11 @@
 """Reading the facts of a run. A file that is damaged costs its own facts and no others."""
 
-import os
-import stat
 from collections.abc import Iterator
 
 from pydantic import TypeAdapter
 
 from trainer_core.errors import BackpropError
+from trainer_core.files import size_of
 from trainer_core.history.facts import Material, Place, RunFacts, Setting
 from trainer_core.history.made import exports_of, parts_of, predictions_of
 from trainer_core.history.measured import (
@@ -67,21 +66,8 @@ def read_facts(entry: RunEntry) -> RunFacts:
             read(folder, facts)
         except (OSError, ValueError, BackpropError) as error:
             facts.unread.append(one_line(f"{name}: {error}", limit=200))
-    facts.size = folder_size(folder)
+    facts.size = size_of(folder.path)
     return facts
-
-
-def folder_size(folder: RunFolder) -> int:
-    """The bytes of the files in a run's folder; links are not followed."""
-    total = 0
-    for place, _, files in os.walk(folder.path):
-        for name in files:
-            try:
-                found = os.lstat(os.path.join(place, name))  # noqa: PTH118 - of very many files
-            except OSError:
-                continue
-            total += found.st_size if stat.S_ISREG(found.st_mode) else 0
-    return total
 
 
 def _plan(folder: RunFolder, facts: RunFacts) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer_core.errors import LockedError, UserError
-from trainer_core.history.reading import folder_size
+from trainer_core.files import size_of
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.registry import RunEntry, delete_run, require_removable
 
@@ -27,9 +27,9 @@ def removal_of(entry: RunEntry, *, checkpoints_only: bool = False) -> Removal:
     """What would go with a run. Raises LockedError while it lives, UserError for what is no run."""
     require_removable(entry)
     if not checkpoints_only:
-        return Removal(entry, folder_size(entry.folder))
+        return Removal(entry, size_of(entry.folder.path))
     spare = tuple(_spare_checkpoints(entry))
-    return Removal(entry, sum(folder_size(RunFolder(path)) for path in spare), spare)
+    return Removal(entry, sum(size_of(path) for path in spare), spare)
 
 
 def remove(removal: Removal) -> None:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from trainer_core.data.report import DataReport
-from trainer_core.history.made import predictions_of
+from trainer_core.history.facts import Artefact
+from trainer_core.history.made import exports_of, predictions_of
 from trainer_core.markdown import code, shown, table
 from trainer_core.planning.plan import ResolvedRun
 from trainer_core.report.story import Story
-from trainer_core.runs.events import Check, Exported, Failed, Finished
+from trainer_core.runs.events import Failed, Finished
 from trainer_core.runs.multi_run_events import Spread
 from trainer_core.runs.multi_run_words import spread, summary_lines
 from trainer_core.runs.view import memory_words
@@ -250,24 +251,23 @@ def checkpoints(story: Story) -> list[str]:
     return ["## Checkpoints", "", table(("step", "why", "where"), rows)] if rows else []
 
 
-def exports(story: Story, later: Sequence[tuple[str, Exported]]) -> list[str]:
-    """What was made of it, by the run itself and `later`, and how each check went."""
-    made = [(event.path, event) for event in story.exports]
-    made += [(f"{folder}/{event.path}", event) for folder, event in later]
+def exports(story: Story) -> list[str]:
+    """What was made of it, by the run itself and later, and how each check went."""
     rows = [
-        (event.format, path, size(event.size), _check(event.check))
-        for path, event in dict(made).items()
-    ]
-    return ["## Exports", "", table(("format", "path", "size", "check"), rows)] if rows else []
+        (f"{job.place}/{made.path}", size(made.size) if made.size is not None else "removed",
+         _checked(made))
+        for job in exports_of(story.folder, story.unread)
+        for made in job.artefacts
+    ]  # fmt: skip
+    return ["## Exports", "", table(("path", "size", "check"), rows)] if rows else []
 
 
-def _check(check: Check | None) -> str:
-    if check is None:
+def _checked(made: Artefact) -> str:
+    if made.passed is None:
         return "not checked"
-    if check.passed:
-        return f"passed in {check.runtime}"
-    failed = [measure.name for measure in check.measures if not measure.passed]
-    return f"FAILED in {check.runtime}: {', '.join([*failed, check.differs]).strip(', ')}"
+    if made.passed:
+        return f"passed in {made.runtime}"
+    return f"FAILED in {made.runtime}: {made.differs}"
 
 
 def settings(story: Story) -> list[str]:

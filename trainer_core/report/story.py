@@ -11,7 +11,6 @@ from trainer_core.runs.events import (
     Checkpoint,
     Eval,
     Event,
-    Exported,
     Notice,
     Samples,
     Stage,
@@ -44,7 +43,6 @@ class Story:
     samples: list[Samples] = field(default_factory=list)
     checkpoints: list[Checkpoint] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
-    exports: list[Exported] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     # What is there and cannot be read.
     unread: list[str] = field(default_factory=list)
@@ -80,8 +78,6 @@ def read_story(folder: RunFolder) -> Story:
             story.checkpoints.append(event)
         elif isinstance(event, Notice):
             story.notices.append(event)
-        elif isinstance(event, Exported):
-            story.exports.append(event)
     story.samples = [*asked.values()]
     if stage is not None and story.view.outcome is not None:
         passed = story.view.outcome.time - stage.time

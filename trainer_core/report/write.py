@@ -12,9 +12,7 @@ from trainer_core.files import write_atomically
 from trainer_core.markdown import code, table
 from trainer_core.report import sections
 from trainer_core.report.story import Story, read_story
-from trainer_core.runs.events import Exported, decode
 from trainer_core.runs.folder import RunFolder
-from trainer_core.runs.jsonl import read_lines
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +54,7 @@ def _markdown(story: Story, plots: list[str]) -> str:
         sections.multi_run(story),
         sections.data(story),
         sections.checkpoints(story),
-        sections.exports(story, _later_exports(story.folder)),
+        sections.exports(story),
         _reproduce(story),
         sections.settings(story),
         sections.unread(story),
@@ -71,19 +69,6 @@ def _draw(story: Story) -> list[str]:
         log.warning("no plots, for matplotlib is missing: pip install matplotlib")
         return []
     return draw_plots(story)
-
-
-def _later_exports(folder: RunFolder) -> list[tuple[str, Exported]]:
-    """What export jobs made of the run, with the folder of each, oldest first."""
-    made = []
-    numbered = [path for path in folder.exports.glob("*") if path.name.isdigit()]
-    for path in sorted(numbered, key=lambda one: int(one.name)):
-        for line, _ in read_lines(RunFolder(path).events):
-            with suppress(ValueError):
-                event = decode(line)
-                if isinstance(event, Exported):
-                    made.append((f"exports/{path.name}", event))
-    return made
 
 
 def _reproduce(story: Story) -> list[str]:

@@ -166,7 +166,19 @@ class Check(BaseModel):
     @property
     def passed(self) -> bool:
         """Whether nothing differs that should not."""
-        return not self.differs and all(measure.passed for measure in self.measures)
+        return not self.failure
+
+    @property
+    def failure(self) -> str:
+        """What differs, in a few words; empty if it passed."""
+        if self.differs:
+            return self.differs
+        return ", ".join(
+            f"{broken.name}: {broken.value:.4g}, and {'at least' if broken.at_least else 'at most'}"
+            f" {broken.limit:.4g} is right"
+            for broken in self.measures
+            if not broken.passed
+        )
 
 
 class Exported(BaseEvent):

@@ -10,6 +10,8 @@ from trainer_core.runs.folder import RunFolder
 
 # One of these makes a folder an adapter's or a whole model's.
 ADAPTER_CONFIG, MODEL_CONFIG = "adapter_config.json", "config.json"
+# What onnxruntime-genai reads: makes a folder an ONNX export.
+ONNX_CONFIG = "genai_config.json"
 # Of one run of a multi-run: its merge was undone.
 UNDONE = "undone"
 _CHECKPOINT = re.compile(r"^step-(\d+)$")
@@ -60,6 +62,17 @@ def trained_places(folder: RunFolder) -> list[TrainedPlace]:
 def holds(folder: Path) -> bool:
     """Whether a folder holds an adapter or a whole model."""
     return (folder / ADAPTER_CONFIG).is_file() or (folder / MODEL_CONFIG).is_file()
+
+
+def is_onnx(path: Path) -> bool:
+    """Whether a folder holds ONNX."""
+    return (path / ONNX_CONFIG).is_file()
+
+
+def is_exported(path: Path) -> bool:
+    """Whether a path is an export that another runtime than the training's runs: a GGUF file, or a
+    folder with ONNX."""
+    return (path.suffix == ".gguf" and path.is_file()) or is_onnx(path)
 
 
 def run_of(path: Path) -> RunFolder | None:

@@ -15,7 +15,7 @@ from trainer_core.runs.folder import RunFolder, run_name
 from trainer_core.runs.recorder import last_number
 from trainer_core.runs.registry import RunEntry, find_run, new_run, unfinished_run, write_config
 from trainer_core.runs.status import is_alive, new_status, write_status
-from trainer_core.runs.trained import ADAPTER_CONFIG, holds, run_of
+from trainer_core.runs.trained import ADAPTER_CONFIG, holds, is_exported, run_of
 from trainer_core.worker.client import require_free, start
 from trainer_core.worker.job_folders import chosen_folder, next_folder
 from trainer_core.worker.waiting import ask_to_wait
@@ -158,12 +158,13 @@ def launch_predict(
 
 
 def asked_source(source: str, *, base: bool) -> Path:
-    """The run, the folder of weights or the GGUF file that is asked, or the base of which is.
+    """The run, the folder of weights or the export that is asked, or the base of which is.
     Raises UserError, also where there is no base below it."""
     file = Path(source).expanduser().absolute()
-    path = file if file.suffix == ".gguf" and file.is_file() else source_folder(source)
+    exported = is_exported(file)
+    path = file if exported else source_folder(source)
     of_its_own = run_of(path) is None and not (path / ADAPTER_CONFIG).is_file()
-    if base and (of_its_own or (path == file and file.suffix == ".gguf")):
+    if base and (of_its_own or exported):
         raise UserError(
             f"{source} is a model of its own, and its base is not known",
             hint="Name the model itself.",

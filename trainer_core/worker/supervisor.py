@@ -13,7 +13,7 @@ from pathlib import Path
 from signal import SIGTERM
 
 from trainer_core.errors import EXIT_FAILED, EXIT_STOPPED, UserError
-from trainer_core.files import remove_folder
+from trainer_core.files import remove_folder, size_of
 from trainer_core.runs.events import Event, Failed, Finished, State, decode
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.going_on import way_on
@@ -97,7 +97,7 @@ class Supervisor:
         self._trouble: State | None = None
         self._sending = threading.Lock()
         self._groups = memory_groups()
-        self._log_start = _size_of(folder.worker_log)
+        self._log_start = size_of(folder.worker_log)
         self._pulse = Pulse(folder, time.monotonic)
         self._to_job, job_end = multiprocessing.get_context("spawn").Pipe()
         self._process = multiprocessing.get_context("spawn").Process(
@@ -261,10 +261,3 @@ class Supervisor:
         self._keeper.status.address = self._server.address
         self._keeper.status.key_file = self._server.key_file
         self._keeper.write()
-
-
-def _size_of(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -18,7 +18,7 @@ _MOST_THREADS = 16
 
 
 class LlamaSpeaker:
-    """A Speaker that runs in llama.cpp, with an adapter on it if `lora` names one.
+    """An Answerer that runs in llama.cpp, with an adapter on it if `lora` names one.
 
     `context` is the most tokens it is asked about at once; of None as many as the model knows, but
     no more than `most`. The cache is kept in 32 bits, so that
@@ -55,7 +55,7 @@ class LlamaSpeaker:
             self._add(lora)
 
     def tokens(self, text: str, *, special: bool = False) -> list[int]:
-        """See Speaker; with `special` also what the tokenizer puts around a text."""
+        """See Answerer."""
         data = text.encode()
         room = len(data) + 8
         ids = (ctypes.c_int32 * room)()
@@ -74,8 +74,7 @@ class LlamaSpeaker:
     def answer(
         self, ids: Sequence[int], count: int, choose: Callable[[Logits], int] | None = None
     ) -> list[int]:
-        """See Speaker. `choose` takes the next token from logits, [vocabulary]; the likeliest if it
-        is None."""
+        """See Answerer."""
         choose = choose or (lambda logits: int(logits.argmax()))
         self._forget()
         said: list[int] = []
@@ -90,11 +89,11 @@ class LlamaSpeaker:
         return said
 
     def ends(self, token: int) -> bool:
-        """Whether a token ends an answer."""
+        """See Answerer."""
         return bool(self._llama.llama_vocab_is_eog(self._vocabulary, token))
 
     def text(self, ids: Sequence[int]) -> str:
-        """The text of `ids`, special tokens left out."""
+        """See Answerer."""
         given = (ctypes.c_int32 * len(ids))(*ids)
         room = 64 + 32 * len(ids)
         while True:
@@ -107,8 +106,7 @@ class LlamaSpeaker:
             room = -size
 
     def mark(self, which: str) -> str:
-        """The token that begins (`bos`) or ends (`eos`) a text, as it is written; empty where there
-        is none."""
+        """See Answerer."""
         find = self._llama.llama_vocab_bos if which == "bos" else self._llama.llama_vocab_eos
         token = int(find(self._vocabulary))
         if token < 0:

@@ -1,4 +1,4 @@
-"""A GGUF that answers prompts, as Ollama and others would have it answer."""
+"""An export that answers prompts in the runtime it was made for: a GGUF, or ONNX."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,9 +14,9 @@ from trainer_core.engine.base_model import fetch
 from trainer_core.engine.generate import Drawn, Generated, Hear, going_on
 from trainer_core.engine.subject import Subject
 from trainer_core.errors import UserError
-from trainer_core.export.gguf.llama import LlamaSpeaker
-from trainer_core.export.speaker import Logits
+from trainer_core.export.speaker import Answerer, Logits
 from trainer_core.runs.control import Control
+from trainer_core.runs.trained import is_onnx
 from trainer_core.scoring.slices import SliceScores
 from trainer_core.tokens.examples import Encoder, Example
 from trainer_core.tokens.renderer import Renderer
@@ -26,18 +26,17 @@ from trainer_core.tokens.tokenizer import load_tokenizer
 MOST_CONTEXT = 8192
 
 
-class GgufModel:
-    """An AskedModel that llama.cpp runs, one prompt after another.
+class ExportedModel:
+    """An AskedModel that answers one prompt after another, rendered by the chat template that came
+    with it.
 
-    A prompt is rendered by the chat template in the file. Raises UserError where llama.cpp is
-    missing, BackpropError where it cannot load the file.
+    `path` is a GGUF file or a folder with ONNX. Raises UserError where its runtime is missing,
+    BackpropError where that cannot load it.
     """
 
-    runtime = "llama.cpp"
-
     def __init__(self, path: Path) -> None:
-        self._speaker = LlamaSpeaker(path, context=None, most=MOST_CONTEXT)
-        self.context = self._speaker.context
+        self._speaker = _speaker(path)
+        self.runtime, self.context = self._speaker.runtime, self._speaker.context
         template, bos, eos = self._speaker.template(), *map(self._speaker.mark, ("bos", "eos"))
         self._renderer = Renderer(template, bos, eos) if template is not None else None
 
@@ -47,11 +46,12 @@ class GgufModel:
             return self._speaker.tokens(self._renderer.render(turns, prompt=True, tools=tools))
         if any(turn.role not in {"user", "system"} for turn in turns):
             raise UserError(
-                "the GGUF has no chat template, so it knows no conversations",
+                "the export has no chat template, so it knows no conversations",
                 hint="Give one prompt alone, as text.",
             )
         text = "\n".join(turn.content for turn in turns) + "\n"
-        return self._speaker.tokens(text, special=True)
+        ids = self._speaker.tokens(text, special=True)
+        return ids[:-1] if ids and self.ends(ids[-1]) else ids
 
     def answers(
         self, prompts: Sequence[Sequence[int]], sampling: Sampling, batch: int, control: Control
@@ -106,6 +106,17 @@ class GgufModel:
             correct[number] = (logits.argmax(axis=1) == wanted).sum()
             tokens[number] = len(wanted)
         return SliceScores(losses, correct, tokens)
+
+
+def _speaker(path: Path) -> Answerer:
+    """The runtime, which is only loaded where it is needed."""
+    if is_onnx(path):
+        from trainer_core.export.onnx_speaker import OnnxSpeaker
+
+        return OnnxSpeaker(path, most=MOST_CONTEXT)
+    from trainer_core.export.gguf.llama import LlamaSpeaker
+
+    return LlamaSpeaker(path, context=None, most=MOST_CONTEXT)
 
 
 class _Chooser:
