@@ -207,11 +207,18 @@ def test_scores_beside_the_base_and_beside_another_run(cli: Cli, run: Path) -> N
     bad = cli.run("eval", str(DEMO / "base"), "--prompts", prompts, *worse, status=1)
     assert "backprop: token_f1 is worse by 0." in bad.stderr
 
-    few = cli.run(*asked[:4], "-n", "3", "--vs", "none", "--gate", "chrf>=0.5", "--json")
+    three = (*asked[:4], "-n", "3", "--vs", "none", "--gate", "chrf>=0.5", "--json")
+    few = cli.run(*three)
     last = json.loads(few.stdout.splitlines()[-1])
     assert (last["type"], last["rows"], last["other"]) == ("compared", 3, None)
     assert "warning: 3 rows are too few" in few.stderr
     cli.run(*asked, "--gate", "exact>=0.99", "--vs", "none", status=1)
+    (cli.folder / "own.py").write_text("def boom(answer, expected):\n    return 1 / 0\n")
+    own = cli.run(*three, "--function", "own.py:boom", status=2)
+    assert "the score boom failed: ZeroDivisionError" in own.stderr
+    assert json.loads(own.stdout.splitlines()[-1])["gates"][0]["passed"]  # what is known is kept
+    nobody = cli.run(*asked, "--vs", "none", "--gate", "exact", status=2)
+    assert "with --vs none exact has nothing to be compared with" in nobody.stderr
     alone = cli.run("eval", str(DEMO / "base"), "--prompts", prompts, status=2)
     assert "is a model of its own, and its base is not known" in alone.stderr
     nothing = cli.run("eval", str(run), "--prompts", "bare.txt", status=2)

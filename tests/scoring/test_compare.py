@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trainer_core.cli.eval_report import lines_of
 from trainer_core.errors import UserError
 from trainer_core.runs.multi_run_events import Spread
 from trainer_core.scoring.answers import SCORES
@@ -38,6 +39,7 @@ def test_a_difference_is_paired() -> None:
         (101, 100, "exact", True, "200 rows are too few to be sure of exact"),
         (99, 100, "exact", True, "200 rows are too few to be sure of exact"),
         (100, 100, "exact", True, ""),
+        (155, 0, "exact>=0.8", False, "exact is 0.775, less than 0.8; 200 rows are too few to be"),
         (180, 0, "exact >= 0.8", True, ""),
         (165, 0, "exact>=0.8", True, "200 rows are too few to be sure of exact"),
         (150, 0, "exact>=0.8", False, "exact is 0.750, less than 0.8"),
@@ -48,6 +50,30 @@ def test_a_gate(ours: int, theirs: int, gate: str, passed: bool, said: str) -> N
     judged, sentence = gate_of(gate).judge(found, len(EXPECTED))
     assert judged is passed
     assert sentence.startswith(said) if said else not sentence
+
+
+@pytest.mark.parametrize("rows", [1, 3, 29])
+def test_few_rows_that_all_say_the_same_prove_little(rows: int) -> None:
+    expected = ["yes"] * rows
+    found = compare({"exact": SCORES["exact"]}, expected, expected, expected)["exact"]
+    for gate in ("exact", "exact>=0.8"):
+        passed, sentence = gate_of(gate).judge(found, rows)
+        assert passed
+        assert sentence.startswith(f"{rows} rows are too few to be sure of exact: each gave")
+    none = compare({"exact": SCORES["exact"]}, expected, ["no"] * rows, expected)["exact"]
+    assert not gate_of("exact").judge(none, rows)[0]
+
+
+def test_a_table_of_scores_that_only_some_can_be_compared_by() -> None:
+    found = compare({"exact": SCORES["exact"]}, EXPECTED, answers(101), answers(100))
+    known = [(2.0, 4)] * 200
+    found["perplexity"] = compare_perplexity(known, [(2.0, 5)] * 200)
+    lines = lines_of(found, 200, "other")
+    assert lines[0] == "200 rows, 95 % intervals"
+    assert lines[1].split() == ["score", "value", "other", "difference"]
+    assert lines[2].split()[:2] == ["exact", "0.505"]
+    assert "not comparable" in lines[3]
+    assert lines[4:] == ["too few rows to tell which is better: exact"]
 
 
 def test_a_gate_without_anyone_beside() -> None:
@@ -69,6 +95,9 @@ def test_scores_of_ones_own(tmp_path: Path) -> None:
     }
     with pytest.raises(UserError, match="the score length failed: ZeroDivisionError"):
         compare(scores, [""], ["a"])
+    own.write_text("def length(answer, expected):\n    return float('nan')\n")
+    with pytest.raises(UserError, match=r"length failed: for an answer it gave what is no number"):
+        compare(scores_by_name([], None, f"{own}:length"), ["a"], ["a"])
 
 
 @pytest.mark.parametrize(
@@ -115,7 +144,10 @@ def test_perplexity_is_of_all_trained_tokens_and_lower_is_better() -> None:
         f"perplexity is worse by {worse.difference.value if worse.difference else 0:.3f}",
     )
     assert gate_of("perplexity <= 5").judge(found, 2)[0]
-    assert gate_of("perplexity<=4").judge(found, 2) == (False, "perplexity is 4.814, more than 4")
+    assert gate_of("perplexity<=4").judge(found, 2) == (
+        False,
+        "perplexity is 4.814, more than 4; 2 rows are too few to be sure",
+    )
     other_tokens = compare_perplexity(ours, [(4.0, 5), (9.0, 3)])
     assert other_tokens.other is None
     for upside_down in ("perplexity>=3", "exact<=0.5"):

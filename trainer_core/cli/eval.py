@@ -2,7 +2,7 @@
 
 import json as json_lines
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +20,13 @@ from trainer_core.cli.asking_options import (
     Temperature,
     TopP,
 )
-from trainer_core.cli.eval_report import answered_pairs, as_json, compared_perplexity, table
+from trainer_core.cli.eval_report import (
+    Pair,
+    answered_pairs,
+    as_json,
+    compared_perplexity,
+    lines_of,
+)
 from trainer_core.cli.headless import follow, say
 from trainer_core.cli.options import Json
 from trainer_core.cli.predict import with_base_if_wanted
@@ -30,7 +36,13 @@ from trainer_core.errors import EXIT_FAILED, EXIT_FINISHED, UserError
 from trainer_core.files import write_atomically
 from trainer_core.runs.folder import RunFolder
 from trainer_core.scoring.answers import Score, fitting
-from trainer_core.scoring.compare import PERPLEXITY, compare, gate_of, scores_by_name
+from trainer_core.scoring.compare import (
+    PERPLEXITY,
+    Compared,
+    compare,
+    gate_of,
+    scores_by_name,
+)
 from trainer_core.worker.launching import asked_source, launch_predict
 
 # In place of another model.
@@ -76,6 +88,11 @@ def eval(
 ) -> None:
     """Score answers: backprop eval RUN --vs base --gate exact."""
     gates = [gate_of(text) for text in gate or []]
+    if vs == NOBODY and (compared := [one.score for one in gates if one.limit is None]):
+        raise UserError(
+            f"with --vs none {compared[0]} has nothing to be compared with",
+            hint="Give the gate a number: exact>=0.8.",
+        )
 
     def scores(expected: Sequence[str]) -> dict[str, Score]:
         found = scores_by_name(of_answers(metric or fitting(expected)), regex, function)
@@ -103,27 +120,40 @@ def eval(
         beside = {"source": source if vs == BASE else vs, "base": vs == BASE or None}
         theirs = _answered(how | beside | {"prompts": ours.predictions_file}, as_json=json)
     pairs = answered_pairs(ours, theirs)
-    found = compare(
-        scores([pair.expected for pair in pairs]),
-        [pair.expected for pair in pairs],
-        [pair.answer for pair in pairs],
-        [pair.other for pair in pairs] if theirs is not None else None,
-    )
+    found, failed = _compared(scores([pair.expected for pair in pairs]), pairs, alone=vs == NOBODY)
     if metric is None or PERPLEXITY in {*metric, *(one.score for one in gates)}:
-        found |= compared_perplexity(pairs, alone=theirs is None)
+        found |= compared_perplexity(pairs, alone=vs == NOBODY)
     judged = {one: one.judge(found[one.score], len(pairs)) for one in gates if one.score in found}
-    if missing := [one.score for one in gates if one.score not in found]:
-        raise UserError(f"{missing[0]} is not known of these answers", hint="Gate another score.")
     facts = as_json(found, pairs, theirs, judged)
     write_atomically(ours.path / "eval.json", json_lines.dumps(facts, indent=1).encode() + b"\n")
     if json:
         sys.stdout.write(json_lines.dumps({"type": "compared", **facts}) + "\n")
     else:
-        print("\n".join(table(found, len(pairs), vs)))
+        print("\n".join(lines_of(found, len(pairs), vs)))
     for passed, sentence in judged.values():
         if sentence:
             say(f"warning: {sentence}" if passed else sentence)
+    if failed:
+        raise failed[0]
+    if unknown := [one.score for one in gates if one.score not in found]:
+        raise UserError(f"{unknown[0]} is not known of these answers", hint="Gate another score.")
     raise typer.Exit(EXIT_FINISHED if all(passed for passed, _ in judged.values()) else EXIT_FAILED)
+
+
+def _compared(
+    scores: Mapping[str, Score], pairs: Sequence[Pair], *, alone: bool
+) -> tuple[dict[str, Compared], list[UserError]]:
+    """Each score that could be computed, and why others could not."""
+    expected, answers = [pair.expected for pair in pairs], [pair.answer for pair in pairs]
+    others = None if alone else [pair.other for pair in pairs]
+    found: dict[str, Compared] = {}
+    failed = []
+    for name, score in scores.items():
+        try:
+            found |= compare({name: score}, expected, answers, others)
+        except UserError as error:
+            failed.append(error)
+    return found, failed
 
 
 def of_answers(names: Iterable[str]) -> list[str]:

@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from trainer_core.cli.table import table
 from trainer_core.errors import UserError
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.jsonl import read_lines
-from trainer_core.scoring.compare import PERPLEXITY, Compared, Gate
+from trainer_core.runs.multi_run_events import Spread
+from trainer_core.scoring.compare import PERPLEXITY, Compared, Gate, leaves_open
 from trainer_core.scoring.perplexity import Known, compare_perplexity, perplexity
 
 FORMAT = 1
@@ -72,23 +74,21 @@ def _is_expected(line: Mapping[str, Any]) -> bool:
     return isinstance(line.get("expected"), str)
 
 
-def table(found: Mapping[str, Compared], rows: int, vs: str) -> list[str]:
-    """Each score with its 95 % interval; beside another's, and their difference."""
-    lines = [f"{rows:,} rows, 95 % intervals"]
-    heads = ["score", "value", vs, "difference"]
+def lines_of(found: Mapping[str, Compared], rows: int, vs: str) -> list[str]:
+    """Each score with its 95 % interval; beside another's, and their difference. Then those of
+    which the rows are too few to tell who is better."""
     alone = all(one.other is None for one in found.values())
-    cells = [heads[:2] if alone else heads]
+    cells = [["score", "value"] if alone else ["score", "value", vs, "difference"]]
     for name, one in found.items():
-        row = [name, _interval(one.value.value, one.value.low, one.value.high)]
+        beside = [] if alone else ["not comparable", ""]
         if one.other is not None and one.difference is not None:
-            row.append(f"{one.other.value:.3f}")
-            difference = one.difference
-            row.append(_interval(difference.value, difference.low, difference.high, sign="+"))
-        cells.append(row)
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    for row in cells:
-        parts = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        lines.append(f"  {'  '.join(parts).rstrip()}")
+            beside = [f"{one.other.value:.3f}", _interval(one.difference, sign="+")]
+        cells.append([name, _interval(one.value), *beside])
+    lines = [f"{rows:,} rows, 95 % intervals", *table(cells, indent="  ")]
+    differences = {name: one.difference for name, one in found.items() if one.difference}
+    even = [name for name, one in differences.items() if leaves_open(one, 0.0, rows)]
+    if even:
+        lines.append(f"too few rows to tell which is better: {', '.join(even)}")
     return lines
 
 
@@ -118,5 +118,5 @@ def as_json(
     }
 
 
-def _interval(value: float, low: float, high: float, sign: str = "") -> str:
-    return f"{value:{sign}.3f}  [{low:{sign}.3f}, {high:{sign}.3f}]"
+def _interval(spread: Spread, sign: str = "") -> str:
+    return f"{spread.value:{sign}.3f}  [{spread.low:{sign}.3f}, {spread.high:{sign}.3f}]"

@@ -1,38 +1,33 @@
-"""Answers to prompts: greedy, so that what differs is the model."""
+"""Answers while a model is in training: greedy, so that what differs is the model."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
-import torch
-
+from trainer_core.config.sampling import Sampling
+from trainer_core.data.asked import Asked
+from trainer_core.engine.generate import context_of, generate, ids_of
+from trainer_core.errors import StoppedError
 from trainer_core.runs.control import Control
-from trainer_core.runs.events import Answer
 from trainer_core.tokens.examples import Encoder
 
 
-def answer_prompts(
-    model: Any, encoder: Encoder, prompts: Sequence[str], max_tokens: int, control: Control
-) -> list[Answer]:
-    """Each prompt with the model's greedy answer, as far as the user lets it go on.
+def answer_asked(
+    model: Any, encoder: Encoder, asked: Sequence[Asked], max_tokens: int, control: Control
+) -> dict[int, str]:
+    """The answer to each of `asked`, by its place among them, as far as the user lets it go on.
+    One that leaves no room in the model's context has none.
 
-    The model must be ready to generate (see the backends' `answering`).
+    The model must be ready to generate (see the backends' `answering`). Raises UserError for what
+    cannot be rendered, and whatever the model raises.
     """
-    answers = []
-    for prompt in prompts:
-        control.beat()
-        if control.stopping:
-            break
-        ids = torch.tensor([encoder.prompt_ids(prompt)], device=model.device)
-        with torch.no_grad():
-            output = model.generate(
-                input_ids=ids,
-                attention_mask=torch.ones_like(ids),
-                max_new_tokens=max_tokens,
-                do_sample=False,
-                eos_token_id=list(encoder.tokenizer.stop_ids) or None,
-                pad_token_id=encoder.tokenizer.pad_id,
-                use_cache=True,
-            )
-        text = encoder.tokenizer.decode(output[0, ids.shape[1] :].tolist())
-        answers.append(Answer(prompt=prompt, answer=text.strip()))
-    return answers
+    context = context_of(model)
+    prompts = [ids_of(encoder, one.turns, one.tools) for one in asked]
+    fit = [place for place, ids in enumerate(prompts) if context is None or len(ids) < context]
+    made: dict[int, str] = {}
+    with suppress(StoppedError):
+        for number, answer in generate(
+            model, encoder, [prompts[place] for place in fit], Sampling(max_tokens), control=control
+        ):
+            made[fit[number]] = answer.text
+    return dict(sorted(made.items()))

@@ -360,8 +360,12 @@ class Loop(SFTTrainer):  # type: ignore[misc]
     def _obey(self) -> None:
         if self._wishes.take("save"):
             self.save("asked for")
-        if self._wishes.take("evaluate") and self.eval_dataset is not None:
-            self.evaluate()
+        if self._wishes.take("evaluate"):
+            if self.eval_dataset is not None:
+                self.evaluate()
+            else:
+                message = "there are no rows for validation, so nothing was evaluated"
+                self._recorder.record(Notice(message=message))
         if self._wishes.take("score"):
             self._aside(self.on_score)
 

@@ -1,20 +1,24 @@
 """What comes of a run: answers to the sample prompts, the trained weights, how it ended."""
 
 import shutil
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from trainer_core.config.sampling import Sampling
-from trainer_core.data.asked import asked_of
+from trainer_core.data.asked import Asked, asked_of
+from trainer_core.data.conversations import Turn
 from trainer_core.engine.adapter import save_trained
-from trainer_core.engine.answers import answer_prompts
-from trainer_core.engine.generate import generate, ids_of
+from trainer_core.engine.answers import answer_asked
 from trainer_core.engine.loop import Loop
 from trainer_core.engine.lora import FROM_THE_BASE
+from trainer_core.engine.memory import let_go
 from trainer_core.engine.session import Session
-from trainer_core.errors import StoppedError
-from trainer_core.runs.events import Finished, Notice, Samples, Scored, Stage
+from trainer_core.engine.shrink import ran_out
+from trainer_core.errors import BackpropError
+from trainer_core.runs.events import Answer, Finished, Notice, Samples, Scored, Stage
 from trainer_core.scoring.answers import score_answers
+from trainer_core.text import one_line
 
 
 class Outcome:
@@ -30,6 +34,7 @@ class Outcome:
         self._model = session.model
         tokenizer = session.ready.encoder.tokenizer
         self._template = tokenizer.template if self._config.model.template else None
+        self._said: set[str] = set()
         self._initial = self._keep_start()
 
     def answer(self, when: Literal["before", "during", "after"], step: int) -> None:
@@ -39,41 +44,49 @@ class Outcome:
             return
         words = {"during": f"at step {step}"}.get(when, f"{when} training")
         self._recorder.record(Stage(stage="answering", detail=words))
-        with self._session.backend.answering(self._model, self._config):
-            answers = answer_prompts(
-                self._model,
-                self._ready.encoder,
-                training.sample_prompts,
-                training.sample_tokens,
-                self._control,
-            )
-        self._recorder.record(Samples(when=when, step=step, answers=answers))
+        prompts = training.sample_prompts
+        asked = [Asked((Turn("user", prompt),)) for prompt in prompts]
+        made = self._answered(asked, training.sample_tokens, "the sample prompts")
+        answers = [Answer(prompt=prompts[place], answer=text) for place, text in made.items()]
+        if answers:
+            self._recorder.record(Samples(when=when, step=step, answers=answers))
 
     def score(self, step: int) -> None:
         """Answer some rows of validation, and say how good the answers are. A stop ends it without
         a word of them."""
-        talks = self._ready.prepared.conversations("validation", self._config.training.score_rows)
+        training = self._config.training
+        talks = self._ready.prepared.conversations("validation", training.score_rows)
         asked = [one for talk in talks if (one := asked_of(talk)) is not None]
         if not asked:
-            self._recorder.record(
-                Notice(message="no row of validation has an answer, so nothing can be scored")
-            )
+            self._say_once("no row of validation has an answer, so nothing can be scored")
             return
         self._recorder.record(Stage(stage="scoring", detail=f"{len(asked):,} rows of validation"))
-        encoder, most = self._ready.encoder, self._config.training.score_tokens
-        prompts = [ids_of(encoder, one.turns, one.tools) for one in asked]
-        answers = [""] * len(asked)
+        made = self._answered(asked, training.score_tokens, "the rows of validation")
+        if made and not self._control.stopping:
+            expected = [asked[place].expected or "" for place in made]
+            scores = score_answers([*made.values()], expected)
+            self._recorder.record(Scored(step=step, rows=len(made), scores=scores))
+
+    def _answered(self, asked: Sequence[Asked], most: int, what: str) -> dict[int, str]:
+        """The answers by their places, of at most so many tokens. Whatever goes wrong is said and
+        ends nothing else: what is trained does not depend on it."""
         try:
             with self._session.backend.answering(self._model, self._config):
-                made = generate(
-                    self._model, encoder, prompts, Sampling(most), control=self._control
-                )
-                for place, answer in made:
-                    answers[place] = answer.text
-        except StoppedError:
-            return
-        scores = score_answers(answers, [one.expected or "" for one in asked])
-        self._recorder.record(Scored(step=step, rows=len(asked), scores=scores))
+                encoder, control = self._ready.encoder, self._control
+                made = answer_asked(self._model, encoder, asked, most, control)
+        except Exception as error:
+            self._say_once(f"{what} were not answered: {_in_words(error)}")
+            return {}
+        if len(made) < len(asked) and not self._control.stopping:
+            left_out = f"{len(asked) - len(made):,} of {what}"
+            self._say_once(f"{left_out} leave no room for an answer in the model's context")
+        return made
+
+    def _say_once(self, message: str) -> None:
+        """At every validation it would be the same again."""
+        if message not in self._said:
+            self._said.add(message)
+            self._recorder.record(Notice(message=message))
 
     def save(self, name: Literal["best", "last"]) -> Path:
         """Write what was trained, for others to use."""
@@ -147,6 +160,16 @@ class Outcome:
         if self._control.aborting:
             return f"aborted at step {step}{why}"
         return f"stopped and saved at step {step}{why}"
+
+
+def _in_words(error: Exception) -> str:
+    if ran_out(error):
+        let_go()
+        return "the memory does not hold them beside the training"
+    if isinstance(error, BackpropError):
+        return str(error)
+    traceback.print_exc()
+    return f"{one_line(f'{type(error).__name__}: {error}', limit=200)}; worker.log says where"
 
 
 def _losses(loop: Loop) -> dict[str, float | None]:

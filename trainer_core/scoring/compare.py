@@ -18,6 +18,8 @@ from trainer_core.text import one_line, one_of
 # e to the mean nats of a trained token (scoring/perplexity.py); of all scores alone it comes from
 # the model and not from its answers.
 PERPLEXITY = "perplexity"
+# Up to a tenth of all rows may be otherwise than this many that are the same.
+FEW_ROWS = 30
 _CONDITIONS = "Write a score, score>=0.8 or perplexity<=3."
 
 
@@ -52,18 +54,30 @@ class Gate:
             if found.difference is None:
                 return False, f"{self.score} has nothing to be compared with"
             spread, limit = found.difference, 0.0
-            if (spread.low > 0) if self.lower_is_better else (spread.high < 0):
-                return False, f"{self.score} is worse by {abs(spread.value):.3f}"
-        elif self.lower_is_better and spread.value > limit:
-            return False, f"{self.score} is {spread.value:.3f}, more than {limit:g}"
-        elif not self.lower_is_better and spread.value < limit:
-            return False, f"{self.score} is {spread.value:.3f}, less than {limit:g}"
-        if spread.low <= limit <= spread.high and spread.low != spread.high:
-            return True, (
-                f"{rows:,} rows are too few to be sure of {self.score}: it lies between "
-                f"{spread.low:+.3f} and {spread.high:+.3f}"
-            )
-        return True, ""
+            failed = spread.low > 0 if self.lower_is_better else spread.high < 0
+            sentence = f"{self.score} is worse by {abs(spread.value):.3f}"
+        else:
+            failed = spread.value > limit if self.lower_is_better else spread.value < limit
+            than = "more" if self.lower_is_better else "less"
+            sentence = f"{self.score} is {spread.value:.3f}, {than} than {limit:g}"
+        doubt = f"{rows:,} rows are too few to be sure" if leaves_open(spread, limit, rows) else ""
+        if failed:
+            return False, f"{sentence}; {doubt}" if doubt else sentence
+        if not doubt:
+            return True, ""
+        between = f"it lies between {spread.low:+.3f} and {spread.high:+.3f}"
+        if spread.low == spread.high:
+            between = f"each gave {spread.value:+.3f}"
+        return True, f"{doubt} of {self.score}: {between}"
+
+
+def leaves_open(spread: Spread, limit: float, rows: int) -> bool:
+    """Whether so many rows cannot tell on which side of `limit` the truth lies. Where they all gave
+    the same, drawing them again shows no width: three in `rows` may still be otherwise (the rule of
+    three; Hanley & Lippman-Hand 1983)."""
+    if spread.low == spread.high:
+        return rows < FEW_ROWS
+    return spread.low <= limit <= spread.high
 
 
 def gate_of(text: str) -> Gate:
@@ -123,12 +137,15 @@ def _values(
     name: str, score: Score, answers: Sequence[str], expected: Sequence[str]
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     try:
-        return np.array(
+        values = np.array(
             [float(score(a, e)) for a, e in zip(answers, expected, strict=True)], dtype=np.float64
         )
     except Exception as error:  # of a person's own function: of any kind
         reason = one_line(f"{type(error).__name__}: {error}", limit=200)
         raise UserError(f"the score {name} failed: {reason}") from None
+    if not np.isfinite(values).all():
+        raise UserError(f"the score {name} failed: for an answer it gave what is no number")
+    return values
 
 
 def _matching(pattern: str) -> Score:

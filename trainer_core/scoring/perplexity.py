@@ -33,4 +33,5 @@ def _of_draws(rows: Sequence[Known]) -> Floats:
     """First of all rows, then of each draw of them. Each row has a trained token."""
     nats, tokens = np.array(rows, dtype=np.float64).T
     found = [(drawn @ nats) / (drawn @ tokens) for drawn in draws(len(rows), RESAMPLES, seed=0)]
-    return np.asarray(np.exp(np.concatenate(found)))
+    # More than that is no number in 64 bits.
+    return np.asarray(np.exp(np.minimum(np.concatenate(found), 700.0)))
