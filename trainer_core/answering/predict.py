@@ -1,13 +1,14 @@
 """A prediction job: prompts and rows answered by what was trained, its base or an export of it."""
 
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainer_core.answering.memory_log import MemoryLog
 from trainer_core.answering.models import AskedModel, load_asked, name_of, subject_of
-from trainer_core.config.data_section import SPLITS, DataSection
+from trainer_core.config.data_section import SPLITS, DataSection, SplitName
 from trainer_core.config.predict_section import PredictRequest
 from trainer_core.data.asked import Asked, asked_in_file, asked_in_words, asked_of
 from trainer_core.engine.base_model import fetch, quieten
@@ -18,12 +19,17 @@ from trainer_core.files import write_atomically
 from trainer_core.runs.control import Control
 from trainer_core.runs.events import Finished, Notice, Predicted, Progress, Scored, Stage
 from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.identity import other_material, read_identity
 from trainer_core.runs.recorder import Recorder
+from trainer_core.runs.trained import run_of
 from trainer_core.scoring.answers import score_answers
 from trainer_core.scoring.perplexity import PERPLEXITY, Known, perplexity
 from trainer_core.tokens.examples import Example
+from trainer_core.tokens.prepare import Prepared
 
 FORMAT = 1
+# Of the splits that a run has, the first of these is asked.
+_FIRST: tuple[SplitName, ...] = ("test", "validation", "train")
 PROGRESS_SECONDS = 0.3
 
 
@@ -65,6 +71,7 @@ class _Job:
         self._memory = MemoryLog(folder.path)
         self._made: dict[int, Predicted] = {}
         self._scored: Scored | None = None
+        self._split: SplitName | None = None
         self._tokens = 0
         self._seconds = self._said = 0.0
         self.runtime = ""
@@ -91,6 +98,7 @@ class _Job:
         lines = [_line(self._made[row]) for row in sorted(self._made)]
         write_atomically(self._folder.predictions_file, b"".join(lines))
         facts = {"format": FORMAT, **self._request.model_dump(), "runtime": self.runtime}
+        facts |= {"split": self._split}
         if self._scored is not None:
             facts |= self._scored.model_dump(include={"scores"})
         text = json.dumps({**facts, **self.summary}, indent=1, ensure_ascii=False) + "\n"
@@ -128,15 +136,15 @@ class _Job:
         if request.prompts is not None:
             return asked_in_file(Path(request.prompts))[: request.count]
         if subject is not None and request.data is not None:
-            return self._rows(subject, all_of(request.data, subject.config), "train")
+            return self._rows(subject, all_of(request.data, subject.config))
         if subject is None or not subject.knows_its_data:
             raise UserError(
                 f"{request.source} lies in no run, so its data is not known",
                 hint="Name prompts: --prompts FILE.",
             )
-        return self._rows(subject, subject.config.data, request.split)
+        return self._rows(subject, subject.config.data)
 
-    def _rows(self, subject: Subject, data: DataSection, split: str | None) -> list[Asked]:
+    def _rows(self, subject: Subject, data: DataSection) -> list[Asked]:
         if any(one.encryption for part in SPLITS for one in getattr(data, part) or []):
             raise UserError(
                 "the data is encrypted, and predictions would hold it in clear",
@@ -148,13 +156,11 @@ class _Job:
         prepared = prepared_like(
             subject.config, base, data, progress=lambda _rows, _seconds: self._stop_if_asked()
         )
-        there = [name for name, rows in prepared.splits.items() if len(rows)]
-        chosen = next((name for name in ("test", "validation") if name in there), "train")
-        chosen = next((name for name in SPLITS if name == split), chosen)
-        if chosen not in there:
-            raise UserError(
-                f"{data.name} has no rows for {chosen}", hint=f"There are: {', '.join(there)}."
-            )
+        if data is subject.config.data:
+            chosen = self._split = self._chosen(prepared, data.name)
+            self._see_that_nobody_learnt(prepared, chosen)
+        else:
+            chosen = "train"  # all of another file
         talks = prepared.conversations(chosen, self._request.count)
         asked = [one for talk in talks if (one := asked_of(talk)) is not None]
         if not asked:
@@ -163,6 +169,33 @@ class _Job:
                 hint="Name prompts: --prompts FILE.",
             )
         return asked
+
+    def _chosen(self, prepared: Prepared, name: str) -> SplitName:
+        """The split that was asked for; else test, if there is one, else validation, else train."""
+        there = [split for split in _FIRST if len(prepared.splits[split])]
+        chosen = self._request.split or there[0]
+        if chosen not in there:
+            hint = f"There are: {', '.join(there)}."
+            raise UserError(f"{name} has no rows for {chosen}", hint=hint)
+        return chosen
+
+    def _see_that_nobody_learnt(self, prepared: Prepared, chosen: SplitName) -> None:
+        """Say where the rows that are asked were, or may have been, in the training."""
+        if chosen == "train":
+            if self._request.split is None:
+                self._notice("nothing is held out of the data: its rows were trained on")
+            return
+        run = run_of(Path(self._request.source))
+        before = read_identity(run) if run is not None else None
+        if before is None or not isinstance(before.get("data"), dict):
+            return
+        train = prepared.splits["train"]
+        now = {**before, "data": {"train": [len(train), train.fingerprint()]}}
+        if changes := other_material(before, now):
+            self._notice(
+                f"the data has changed since the training ({'; '.join(changes)}): rows of {chosen} "
+                "may have been trained on"
+            )
 
     def _known(
         self, model: AskedModel, asked: Sequence[Asked], subject: Subject | None
@@ -182,7 +215,11 @@ class _Job:
         }
         scores = model.knows([*examples.values()], self._request.batch_size, self._control)
         found = zip(examples, scores.losses.tolist(), scores.tokens.tolist(), strict=True)
-        return {row: (nats, tokens) for row, nats, tokens in found}
+        known = {row: (nats, tokens) for row, nats, tokens in found if math.isfinite(nats)}
+        if len(known) < len(examples):
+            broken = f"the loss of {len(examples) - len(known):,} rows is no number"
+            self._notice(f"{broken}: the weights may be damaged, or have diverged")
+        return known
 
     def _answer(
         self, model: AskedModel, asked: Sequence[Asked], known: Mapping[int, Known]
@@ -197,7 +234,7 @@ class _Job:
             )
             if not fit:
                 raise UserError(sentence, hint="Shorten them: an answer needs room too.")
-            self._recorder.record(Notice(message=f"{sentence}, and are left out"))
+            self._notice(f"{sentence}, and are left out")
         self._stage("answering", f"{len(fit):,} prompt{'s' if len(fit) != 1 else ''}")
         began = time.monotonic()
         answers = model.answers(
@@ -261,6 +298,9 @@ class _Job:
     def _stage(self, stage: str, detail: str) -> None:
         self._stop_if_asked()
         self._recorder.record(Stage(stage=stage, detail=detail))
+
+    def _notice(self, message: str) -> None:
+        self._recorder.record(Notice(message=message))
 
     def _stop_if_asked(self) -> None:
         self._control.beat()
