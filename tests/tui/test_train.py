@@ -27,6 +27,20 @@ from tui.widgets.loss_plot import LossPlot
 GIB = 1 << 30
 
 
+async def test_the_log_is_broken_anew_for_another_width(write_run: WriteRun) -> None:
+    run = write_run("live-one")
+    run.live()
+    words = " ".join(f"word{number}" for number in range(16))
+    run.say(Log(level="INFO", logger="data", message=words))
+    async with opened(run, (160, 50)) as (app, pilot):
+        await until(lambda: words in screen_text(app), "the line as a whole")
+        await pilot.resize_terminal(80, 50)
+        await until(lambda: "word15" in screen_text(app), "its end, on another line")
+        assert words not in screen_text(app)
+        await pilot.resize_terminal(160, 50)
+        await until(lambda: words in screen_text(app), "the line as a whole again")
+
+
 def sample(*gpus: Gpu, note: str = "") -> Hardware:
     return Hardware(
         cpu=52.0,

@@ -3,6 +3,7 @@
 import time
 
 from rich.text import Text
+from textual.events import Resize
 from textual.widgets import RichLog
 
 from trainer_core.runs.events import Log, Notice
@@ -20,21 +21,32 @@ class LogPane(RichLog):
             max_lines=MAX_LOG_LINES, wrap=True, markup=False, highlight=False, min_width=20
         )
         self._count = 0
+        self._view: RunView | None = None
+        self._width = 0
 
     def show(self, view: RunView) -> None:
         """Append the new lines; scrolls along only while the end is in sight."""
+        self._view = view
         new = view.log_count - self._count
         if new <= 0:
             return
         self._count = view.log_count
         follow = self.is_vertical_scroll_end
         lines = [log_line(entry) for entry in list(view.log)[-new:]]
-        self.write(Text("\n").join(lines), scroll_end=follow)
+        self.write(Text("\n").join(lines), expand=True, scroll_end=follow)
 
     def forget(self) -> None:
         """Start anew, for another run."""
-        self._count = 0
+        self._count, self._view = 0, None
         self.clear()
+
+    def on_resize(self, event: Resize) -> None:
+        """Lines were broken for the width of before."""
+        if self._view is not None and event.size.width != self._width:
+            view = self._view
+            self.forget()
+            self.show(view)
+        self._width = event.size.width
 
 
 def log_line(entry: Log | Notice) -> Text:
