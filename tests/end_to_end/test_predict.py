@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.real_runs import DEMO, Cli, events, training, wait_for
+from tests.end_to_end.terminal import Terminal
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +238,13 @@ def test_where_nothing_is_trained_the_base_is_asked_only_if_wanted(cli: Cli) -> 
     assert not (place / "predictions").exists()
     cli.run("predict", "new", "Hello?", "--base", "--max-tokens", "4")
     assert lines(place / "predictions" / "1")[0]["tokens"] <= 4
+    for answer, status in (("n", 2), ("y", 0)):
+        terminal = Terminal(cli, "predict", "new", "Hello?", "--max-tokens", "4")
+        terminal.shows("new has trained nothing yet. Ask the base model instead?")
+        terminal.send(f"{answer}\n")
+        assert terminal.ended() == status, terminal.text()
+    assert len(lines(place / "predictions" / "2")) == 1
+    assert not (place / "predictions" / "3").exists()
 
 
 def test_a_stop_keeps_what_was_answered(cli: Cli, run: Path) -> None:
