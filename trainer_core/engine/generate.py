@@ -74,7 +74,8 @@ def generate(
 ) -> Iterator[tuple[int, Generated]]:
     """The answer to each of `prompts` (ids), with its place among them, as they are written: short
     prompts first, so that those of a batch are of about one length. A batch that the memory does
-    not hold is halved.
+    not hold is halved, and a prompt after which the context has no room for a whole answer is a
+    batch of its own: it shortens no other's.
 
     What is drawn depends on the seed and the place of a prompt, not on its batch. Raises UserError
     for a prompt that leaves no room in the model's context, StoppedError if the user ends it.
@@ -86,8 +87,8 @@ def generate(
             f"the prompt has {longest:,} tokens, and the model's context is {context:,}",
             hint="Shorten it: an answer needs room too.",
         )
-    order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-    batches = deque(order[n : n + batch_size] for n in range(0, len(order), batch_size))
+    roomy = None if context is None else context - sampling.max_tokens
+    batches = _batches([len(prompt) for prompt in prompts], batch_size, roomy)
     while batches:
         places = batches.popleft()
         began = time.monotonic()
@@ -130,6 +131,17 @@ def going_on(control: Control | None) -> Callable[[object], None]:
                 raise StoppedError("stopped while answering")
 
     return step
+
+
+def _batches(lengths: Sequence[int], size: int, roomy: int | None) -> deque[list[int]]:
+    """The places of prompts with these lengths, shortest first, `size` at a time; those longer than
+    `roomy` one at a time."""
+    order = sorted(range(len(lengths)), key=lambda place: lengths[place])
+    whole = [place for place in order if roomy is None or lengths[place] <= roomy]
+    alone = order[len(whole) :]
+    return deque(
+        [*(whole[n : n + size] for n in range(0, len(whole), size)), *([place] for place in alone)]
+    )
 
 
 def _answers(

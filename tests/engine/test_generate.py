@@ -1,0 +1,42 @@
+"""Answers to many prompts are what each would be alone."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainer_core.config.sampling import Sampling
+from trainer_core.tokens.examples import Encoder
+from trainer_core.tokens.tokenizer import load_tokenizer
+
+pytest.importorskip("torch")
+
+CONTEXT = 512  # of the demo's model
+SHORT = ["What is a hen?", "Say hello.", "Tell me all about the sea, the sky and the birds."]
+
+
+@pytest.fixture(scope="module")
+def encoder(demo: Path) -> Encoder:
+    return Encoder(load_tokenizer(demo / "base"), "demo")
+
+
+@pytest.fixture(scope="module")
+def model(demo: Path) -> Any:
+    """The demo's base: asked something, it rambles on for more than 40 tokens."""
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(demo / "base").eval()
+
+
+def test_a_long_prompt_shortens_no_other_answer(model: Any, encoder: Encoder) -> None:
+    from trainer_core.engine.generate import generate, prompt_ids
+
+    sampling = Sampling(max_tokens=40)
+    prompts = [prompt_ids(encoder, text) for text in ("word " * 489, *SHORT, "word " * 480)]
+    longest, long = len(prompts[0]), len(prompts[-1])
+    assert CONTEXT - 40 < long < longest < CONTEXT
+    made = dict(generate(model, encoder, prompts, sampling))
+    assert [made[place].tokens for place in (1, 2, 3)] == [40, 40, 40]
+    assert (made[0].tokens, made[4].tokens) == (CONTEXT - longest, CONTEXT - long)
+    alone = [dict(generate(model, encoder, [prompt], sampling))[0] for prompt in prompts]
+    assert [made[place].text for place in range(5)] == [one.text for one in alone]
