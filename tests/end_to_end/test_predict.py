@@ -53,6 +53,8 @@ def test_rows_of_a_split(cli: Cli, run: Path) -> None:
     assert (found["rows"], found["runtime"], found["split"]) == (20, "transformers", "validation")
     assert found["tokens"] == sum(line["tokens"] for line in made)
     assert found["peak_ram"] > 100 << 20
+    assert {line["ended"] for line in made} == {"itself"}
+    assert found["cut"] == 0
     right = [line["answer"] == line["expected"] for line in made]
     assert found["scores"]["exact"]["value"] == sum(right) / 20
     assert 0 < found["scores"]["exact"]["low"] < found["scores"]["exact"]["high"]
@@ -91,6 +93,7 @@ def test_one_prompt_and_a_file_of_them(cli: Cli, run: Path) -> None:
     assert line["prompt"] == "What is the opposite of hot?"
     assert line["expected"] is None
     assert done.stdout.rstrip().endswith(line["answer"])
+    assert "cut" not in done.stdout
     prompts = cli.folder / "prompts.jsonl"
     talk = [{"role": "user", "content": "Hello."}, {"role": "assistant", "content": "Hello!"}]
     rows = [
@@ -99,8 +102,12 @@ def test_one_prompt_and_a_file_of_them(cli: Cli, run: Path) -> None:
         {"messages": talk},
     ]
     prompts.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    cli.run("predict", str(run), "--prompts", str(prompts), "--max-tokens", "8")
-    first, second, third = lines(run / "predictions" / "2")
+    done = cli.run("predict", str(run), "--prompts", str(prompts), "--max-tokens", "3")
+    first, second, third = made = lines(run / "predictions" / "2")
+    cut = [line["ended"] for line in made].count("length")
+    assert 0 < cut == summary(run / "predictions" / "2")["cut"]
+    assert f"warning: {cut} of 3 answers w" in done.stdout
+    assert "cut at 3 tokens. --max-tokens lets answers be longer." in done.stdout
     assert (first["expected"], second["expected"], third["expected"]) == ("Cities.", None, "Hello!")
     assert second["prompt"] == rows[1]["messages"]
     assert third["prompt"] == "Hello."
@@ -134,7 +141,7 @@ def test_a_conversation_needs_a_terminal_and_something_to_talk_to(cli: Cli, run:
 def test_base_adapter_and_every_export_that_answers(cli: Cli, run: Path) -> None:
     whole = ("--dtype", "float32", "-q", "f32", "--onnx-precision", "fp32")
     cli.run("export", str(run), "-f", "merged,gguf,onnx", *whole, "--no-check", "--output", "out")
-    asked = ("--split", "validation", "-n", "8", "--max-tokens", "24")
+    asked = ("--split", "validation", "-n", "8", "--max-tokens", "9")
     models = {
         "run": str(run),
         "adapter": str(run / "adapter" / "best"),
@@ -149,17 +156,19 @@ def test_base_adapter_and_every_export_that_answers(cli: Cli, run: Path) -> None
         if name in {"merged", "gguf", "onnx"}:  # these lie in no run, and know no data
             done = cli.run("predict", source, *asked, "--output", f"of-{name}", status=2)
             assert "lies in no run, so its data is not known" in done.stderr
-            more = ("--prompts", str(prompts), "--max-tokens", "24")
+            more = ("--prompts", str(prompts), "--max-tokens", "9")
         cli.run("predict", source, *more, "--output", f"of-{name}")
         made = lines(cli.folder / f"of-{name}")
-        answers[name] = [line["answer"] for line in made]
+        answers[name] = [(line["answer"], line["ended"]) for line in made]
         rows = [{"prompt": line["prompt"], "expected": line["expected"]} for line in made]
         prompts.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert [*answers.values()] == [answers["run"]] * len(models)
+    assert {ended for _, ended in answers["run"]} == {"itself", "length"}
     runtimes = {name: summary(cli.folder / f"of-{name}")["runtime"] for name in ("gguf", "onnx")}
     assert runtimes == {"gguf": "llama.cpp", "onnx": "onnxruntime"}
     cli.run("predict", str(run), *asked, "--base", "--output", "base")
-    assert [line["answer"] for line in lines(cli.folder / "base")] != answers["run"]
+    base = [line["answer"] for line in lines(cli.folder / "base")]
+    assert base != [answer for answer, _ in answers["run"]]
     shutil.copytree(cli.folder / "out", run / "exports" / "1")
     for path in ("tiny-F32.gguf", "onnx"):  # in their run its data is known, and how it is masked
         source = run / "exports" / "1" / path

@@ -38,5 +38,19 @@ def test_a_long_prompt_shortens_no_other_answer(model: Any, encoder: Encoder) ->
     made = dict(generate(model, encoder, prompts, sampling))
     assert [made[place].tokens for place in (1, 2, 3)] == [40, 40, 40]
     assert (made[0].tokens, made[4].tokens) == (CONTEXT - longest, CONTEXT - long)
+    assert [made[place].ended for place in range(5)] == ["context", *["length"] * 3, "context"]
     alone = [dict(generate(model, encoder, [prompt], sampling))[0] for prompt in prompts]
     assert [made[place].text for place in range(5)] == [one.text for one in alone]
+
+
+def test_an_answer_says_what_ended_it(model: Any, encoder: Encoder) -> None:
+    from trainer_core.engine.generate import generate, prompt_ids
+
+    prompts = [prompt_ids(encoder, text) for text in SHORT]
+    whole = dict(generate(model, encoder, prompts, Sampling(max_tokens=200)))
+    assert [whole[place].ended for place in range(3)] == ["itself"] * 3
+    most = sorted(made.tokens for made in whole.values())[1]
+    cut = dict(generate(model, encoder, prompts, Sampling(max_tokens=most)))
+    for place, made in whole.items():
+        assert cut[place].ended == ("itself" if made.tokens <= most else "length")
+    assert [one.ended for one in cut.values()].count("length") == 1

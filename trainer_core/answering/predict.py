@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -81,6 +82,7 @@ class _Job:
         self.runtime = model.runtime
         known = self._known(model, asked, subject)
         self._answer(model, asked, known)
+        self._tell_of_cuts()
         self._score()
 
     def finish(self) -> None:
@@ -103,6 +105,7 @@ class _Job:
         rows, tokens, seconds = len(self._made), self._tokens, self._seconds or None
         return {
             "rows": rows,
+            "cut": self._ended["length"] + self._ended["context"],
             "tokens": tokens,
             "seconds": self._seconds,
             "rows_per_second": rows / seconds if seconds else None,
@@ -216,6 +219,7 @@ class _Job:
                     answer=made.text,
                     tokens=made.tokens,
                     seconds=made.seconds,
+                    ended=made.ended,
                     nats=nats,
                     trained_tokens=trained,
                 )
@@ -245,6 +249,24 @@ class _Job:
             scores[PERPLEXITY] = perplexity(measured)
         self._scored = Scored(rows=len(known), scores=scores)
         self._recorder.record(self._scored)
+
+    @property
+    def _ended(self) -> Counter[str]:
+        """How many answers ended in which way."""
+        return Counter(made.ended for made in self._made.values())
+
+    def _tell_of_cuts(self) -> None:
+        """Say once how many answers are not whole."""
+        most, rows, ended = self._request.sampling.max_tokens, len(self._made), self._ended
+        where = {"length": f"at {most:,} tokens", "context": "where the model's context was full"}
+        cuts = [
+            f"{ended[how]:,} of {rows:,} answers {'was' if ended[how] == 1 else 'were'} cut {place}"
+            for how, place in where.items()
+            if ended[how]
+        ]
+        if cuts:
+            hint = "--max-tokens lets answers be longer." if ended["length"] else ""
+            self._recorder.record(Notice(message=", ".join(cuts), hint=hint))
 
     def _tell(self, total: int) -> None:
         done, last = len(self._made), len(self._made) == total

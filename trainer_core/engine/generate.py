@@ -16,6 +16,7 @@ from transformers import (
 )
 
 from trainer_core.config.sampling import Sampling
+from trainer_core.data.chat import Ended, how_it_ended
 from trainer_core.data.conversations import Turn
 from trainer_core.data.formats.messages import turns_of
 from trainer_core.data.rows import Row
@@ -37,11 +38,12 @@ BATCH = 16
 @dataclass(frozen=True)
 class Generated:
     """An answer. `tokens` counts what was written, the token that ended it included; `seconds` is
-    what its batch took."""
+    what its batch took; `ended` says what ended it."""
 
     text: str
     tokens: int
     seconds: float
+    ended: Ended
 
 
 def prompt_ids(encoder: Encoder, prompt: Prompt) -> list[int]:
@@ -106,8 +108,10 @@ def generate(
             continue
         seconds = time.monotonic() - began
         for place, ids in zip(places, answers, strict=True):
-            text = encoder.tokenizer.answer(ids)
-            yield place, Generated(text, len(ids), seconds)
+            room = None if context is None else context - len(prompts[place])
+            by_itself = ids[-1] in encoder.tokenizer.stop_ids
+            ended = how_it_ended(len(ids), room, by_itself=by_itself)
+            yield place, Generated(encoder.tokenizer.answer(ids), len(ids), seconds, ended)
 
 
 def say(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from trainer_core.config.sampling import Sampling
+from trainer_core.data.chat import how_it_ended
 from trainer_core.data.conversations import Turn
 from trainer_core.engine.base_model import fetch
 from trainer_core.engine.generate import Drawn, Generated, Hear, going_on
@@ -61,7 +62,9 @@ class ExportedModel:
         for place, ids in enumerate(prompts):
             began = time.monotonic()
             said = self._answer(ids, sampling, place, going_on(control))
-            yield place, Generated(self.text(said), len(said), time.monotonic() - began)
+            room, by_itself = self.context - len(ids), self.ends(said[-1])
+            ended = how_it_ended(len(said), room, by_itself=by_itself)
+            yield place, Generated(self.text(said), len(said), time.monotonic() - began, ended)
 
     def say(self, prompt: Sequence[int], sampling: Sampling, hear: Hear) -> None:
         """See AskedModel."""
