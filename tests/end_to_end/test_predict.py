@@ -60,10 +60,13 @@ def test_rows_of_a_split(cli: Cli, run: Path) -> None:
     assert 0 < found["scores"]["exact"]["low"] < found["scores"]["exact"]["high"]
     assert f"exact           {sum(right) / 20:.3f}  [" in done.stdout
     memory = [json.loads(line) for line in (held_out / "memory.jsonl").read_text().splitlines()]
-    assert memory[0]["ram_gib"] > 0.1
+    assert len(memory) > 1  # though all came in one batch
+    assert 0.1 < max(line["ram_gib"] for line in memory) <= found["peak_ram"] / 2**30 + 1e-4
+    for name in ("seconds", "answers", "tokens"):
+        assert [line[name] for line in memory] == sorted(line[name] for line in memory)
+    assert (memory[0]["answers"], memory[0]["tokens"]) == (0, 0)
     assert (memory[-1]["answers"], memory[-1]["tokens"]) == (20, found["tokens"])
-    # All came in one batch, so that the rate is that of the whole.
-    assert memory[-1]["tokens_per_second"] == pytest.approx(found["tokens_per_second"], rel=0.1)
+    assert max(line["tokens_per_second"] for line in memory) > 0
     assert (held_out / "memory.png").read_bytes()[:4] == b"\x89PNG"
     assert "20 answers" in done.stdout
     assert made[0]["answer"][:40] in done.stdout

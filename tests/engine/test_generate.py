@@ -54,3 +54,18 @@ def test_an_answer_says_what_ended_it(model: Any, encoder: Encoder) -> None:
     for place, made in whole.items():
         assert cut[place].ended == ("itself" if made.tokens <= most else "length")
     assert [one.ended for one in cut.values()].count("length") == 1
+
+
+def test_tokens_are_counted_as_they_are_made(model: Any, encoder: Encoder) -> None:
+    from trainer_core.engine.generate import generate, prompt_ids
+
+    prompts = [prompt_ids(encoder, text) for text in SHORT]
+    counted: list[int] = []
+    answers = generate(
+        model, encoder, prompts, Sampling(max_tokens=200), batch_size=2, count=counted.append
+    )
+    first, second, alone = (made.tokens for _, made in answers)  # SHORT has the shortest first
+    assert first != second
+    # Each step of a batch gives one token to every answer that is not over.
+    together = [min(n, first) + min(n, second) for n in range(1, max(first, second) + 1)]
+    assert counted == [*together, *(together[-1] + n for n in range(1, alone + 1))]

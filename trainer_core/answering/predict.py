@@ -78,10 +78,11 @@ class _Job:
         subject = subject_of(request)
         asked = self._asked(subject)
         self._stage("loading", name_of(request, subject))
-        model = load_asked(request, subject)
-        self.runtime = model.runtime
-        known = self._known(model, asked, subject)
-        self._answer(model, asked, known)
+        with self._memory:
+            model = load_asked(request, subject)
+            self.runtime = model.runtime
+            known = self._known(model, asked, subject)
+            self._answer(model, asked, known)
         self._tell_of_cuts()
         self._score()
 
@@ -89,7 +90,6 @@ class _Job:
         """Put what was answered into order, with its summary and the memory it took."""
         if not self._made:
             return
-        self._memory.end()
         lines = [_line(self._made[row]) for row in sorted(self._made)]
         write_atomically(self._folder.predictions_file, b"".join(lines))
         facts = {"format": FORMAT, **self._request.model_dump(), "runtime": self.runtime}
@@ -204,7 +204,11 @@ class _Job:
         self._stage("answering", f"{len(fit):,} prompt{'s' if len(fit) != 1 else ''}")
         began = time.monotonic()
         answers = model.answers(
-            [ids[n] for n in fit], self._request.sampling, self._request.batch_size, self._control
+            [ids[n] for n in fit],
+            self._request.sampling,
+            self._request.batch_size,
+            self._control,
+            self._memory.count,
         )
         try:
             for place, made in answers:
@@ -270,7 +274,7 @@ class _Job:
 
     def _tell(self, total: int) -> None:
         done, last = len(self._made), len(self._made) == total
-        self._memory.add(self._seconds, done, self._tokens)
+        self._memory.answers = done
         if self._seconds - self._said < PROGRESS_SECONDS and not last:
             return
         self._said = self._seconds

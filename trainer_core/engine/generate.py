@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 # Called with each token as it is chosen; what it raises ends the answer.
 Hear = Callable[[int], None]
+# Called with the number of tokens of all answers so far, as they are made.
+Count = Callable[[int], None]
 # A prompt is a text, or messages of the form {"role": …, "content": …}.
 Prompt = str | Sequence[Mapping[str, Any]]
 BATCH = 16
@@ -73,6 +75,7 @@ def generate(
     *,
     batch_size: int = BATCH,
     control: Control | None = None,
+    count: Count | None = None,
 ) -> Iterator[tuple[int, Generated]]:
     """The answer to each of `prompts` (ids), with its place among them, as they are written: short
     prompts first, so that those of a batch are of about one length. A batch that the memory does
@@ -91,13 +94,13 @@ def generate(
         )
     roomy = None if context is None else context - sampling.max_tokens
     batches = _batches([len(prompt) for prompt in prompts], batch_size, roomy)
+    look, stops, written = going_on(control), encoder.tokenizer.stop_ids, 0
     while batches:
         places = batches.popleft()
         began = time.monotonic()
+        step = look if count is None else _counting(look, count, written, stops)
         try:
-            answers = _answers(
-                model, encoder, prompts, places, sampling, context, going_on(control)
-            )
+            answers = _answers(model, encoder, prompts, places, sampling, context, step)
         except (RuntimeError, MemoryError) as error:
             if len(places) == 1 or not ran_out(error):
                 raise
@@ -107,9 +110,10 @@ def generate(
             let_go()
             continue
         seconds = time.monotonic() - began
+        written += sum(map(len, answers))
         for place, ids in zip(places, answers, strict=True):
             room = None if context is None else context - len(prompts[place])
-            by_itself = ids[-1] in encoder.tokenizer.stop_ids
+            by_itself = ids[-1] in stops
             ended = how_it_ended(len(ids), room, by_itself=by_itself)
             yield place, Generated(encoder.tokenizer.answer(ids), len(ids), seconds, ended)
 
@@ -137,6 +141,20 @@ def going_on(control: Control | None) -> Callable[[object], None]:
     return step
 
 
+def _counting(
+    look: Callable[[object], None], count: Count, before: int, stops: Sequence[int]
+) -> Callable[[torch.Tensor], None]:
+    """A step that also counts: `before` this batch there were so many tokens."""
+
+    def step(answers: torch.Tensor) -> None:
+        look(answers)
+        ends = torch.isin(answers, torch.tensor(stops, device=answers.device))
+        over = ends.cumsum(dim=1) > ends  # what comes behind an answer's end is padding
+        count(before + int((~over).sum()))
+
+    return step
+
+
 def _batches(lengths: Sequence[int], size: int, roomy: int | None) -> deque[list[int]]:
     """The places of prompts with these lengths, shortest first, `size` at a time; those longer than
     `roomy` one at a time."""
@@ -158,7 +176,7 @@ def _answers(
     step: Callable[[torch.Tensor], None],
 ) -> list[list[int]]:
     """The tokens that follow each of the prompts at `places`, up to one that ends an answer. `step`
-    is called with all ids each time there is one more in every row."""
+    is called with the answers so far, [rows, tokens], each time there is one more in every row."""
     batch, pad = [list(prompts[place]) for place in places], encoder.tokenizer.pad_id
     width = max(len(ids) for ids in batch)
     ids = torch.tensor([[pad] * (width - len(one)) + one for one in batch])
@@ -179,7 +197,7 @@ def _answers(
             logits_processor=LogitsProcessorList(
                 [Drawn(sampling, places)] if sampling.temperature > 0 else []
             ),
-            stopping_criteria=StoppingCriteriaList([_Step(step)]),
+            stopping_criteria=StoppingCriteriaList([_Step(step, width)]),
             eos_token_id=list(encoder.tokenizer.stop_ids) or None,
             pad_token_id=pad,
             use_cache=True,
@@ -213,15 +231,17 @@ class Drawn(LogitsProcessor):  # type: ignore[misc]
 
 
 class _Step(StoppingCriteria):  # type: ignore[misc]
-    """Calls a function after each token of a batch, and ends nothing by itself."""
+    """Calls a function after each token of a batch, whose prompts have this width, and ends nothing
+    by itself."""
 
-    def __init__(self, step: Callable[[torch.Tensor], None]) -> None:
+    def __init__(self, step: Callable[[torch.Tensor], None], width: int) -> None:
         self._step = step
+        self._width = width
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
         """Whether each row is over: bool [rows]."""
         del scores
-        self._step(input_ids)
+        self._step(input_ids[:, self._width :])
         return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
 
