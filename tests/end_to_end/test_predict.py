@@ -114,9 +114,9 @@ def test_one_prompt_and_a_file_of_them(cli: Cli, run: Path) -> None:
     assert (first["expected"], second["expected"], third["expected"]) == ("Cities.", None, "Hello!")
     assert second["prompt"] == rows[1]["messages"]
     assert third["prompt"] == "Hello."
-    (cli.folder / "prompts.txt").write_text("One.\n\nTwo.\n")
-    cli.run("predict", str(run), "--prompts", "prompts.txt", "--max-tokens", "8")
-    assert [line["prompt"] for line in lines(run / "predictions" / "3")] == ["One.", "Two."]
+    (cli.folder / "prompts.txt").write_text("One.\n\nTwo.\nThree.\nFour.\n")
+    cli.run("predict", str(run), "--prompts", "prompts.txt", "-n", "2", "--max-tokens", "8")
+    assert [line["prompt"] for line in lines(run / "predictions" / "3")] == ["One.", "Three."]
 
 
 def test_the_answer_alone(cli: Cli, run: Path) -> None:
@@ -265,6 +265,7 @@ def test_a_stop_keeps_what_was_answered(cli: Cli, run: Path) -> None:
         (["--top-p", "2"], "top_p is 2.0, and must be over 0 and at most 1"),
         (["--prompts", "none.jsonl"], "none.jsonl does not exist"),
         (["--prompts", "bad.jsonl"], "bad.jsonl:2: the row has no prompt"),
+        (["--prompts", "bad.jsonl", "--split", "test"], "prompts and split both say what is asked"),
         (["--checkpoint", "step-7"], "has no step-7. There are:"),
         ([""], "the prompt is empty"),
     ],

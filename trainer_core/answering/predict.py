@@ -11,6 +11,7 @@ from trainer_core.answering.models import AskedModel, load_asked, name_of, subje
 from trainer_core.config.data_section import SPLITS, DataSection
 from trainer_core.config.predict_section import PredictRequest
 from trainer_core.data.asked import Asked, asked_in_file, asked_in_words, asked_of
+from trainer_core.data.splits import spread
 from trainer_core.engine.base_model import fetch, quieten
 from trainer_core.engine.evaluate import all_of, prepared_like
 from trainer_core.engine.subject import Subject
@@ -129,7 +130,8 @@ class _Job:
         if request.prompt is not None:
             return [asked_in_words(request.prompt)]
         if request.prompts is not None:
-            return asked_in_file(Path(request.prompts))[: request.count]
+            asked = asked_in_file(Path(request.prompts))
+            return [asked[row] for row in spread(len(asked), request.count)]
         if subject is not None and request.data is not None:
             return self._rows(subject, all_of(request.data, subject.config), "train")
         if subject is None or not subject.knows_its_data:
