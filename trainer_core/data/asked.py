@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer_core.config.data_section import DataSource
-from trainer_core.data.conversations import Conversation, Turn
+from trainer_core.data.conversations import Conversation, Turn, as_prompt
 from trainer_core.data.formats import in_turns, reader
 from trainer_core.data.formats.messages import tools_of
 from trainer_core.data.formats.pairs import (
@@ -47,10 +47,8 @@ class Asked:
 
     @property
     def prompt(self) -> str | list[dict[str, Any]]:
-        """For a person: the text of a lone question, else all turns, as a row has them."""
-        if len(self.turns) == 1 and self.turns[0].role == "user":
-            return self.turns[0].content
-        return [{"role": turn.role, "content": turn.content, **turn.extra} for turn in self.turns]
+        """See as_prompt."""
+        return as_prompt(self.turns)
 
     @property
     def answered(self) -> Conversation:
