@@ -93,6 +93,7 @@ def test_a_batch_changes_nothing_and_a_seed_repeats_what_was_drawn(cli: Cli, run
 def test_one_prompt_and_a_file_of_them(cli: Cli, run: Path) -> None:
     done = cli.run("predict", str(run), "What is the opposite of hot?", "--max-tokens", "24")
     (line,) = lines(run / "predictions" / "1")
+    assert line["ended"] == "itself"
     assert line["prompt"] == "What is the opposite of hot?"
     assert line["expected"] is None
     assert done.stdout.rstrip().endswith(line["answer"])

@@ -263,10 +263,10 @@ class _Job:
 
     def _tell_of_cuts(self) -> None:
         """Say once how many answers are not whole."""
-        most, rows, ended = self._request.sampling.max_tokens, len(self._made), self._ended
+        most, ended = self._request.sampling.max_tokens, self._ended
         where = {"length": f"at {most:,} tokens", "context": "where the model's context was full"}
         cuts = [
-            f"{ended[how]:,} of {rows:,} answers {'was' if ended[how] == 1 else 'were'} cut {place}"
+            f"{_were(ended[how], len(self._made))} cut {place}"
             for how, place in where.items()
             if ended[how]
         ]
@@ -294,6 +294,13 @@ class _Job:
         self._control.beat()
         if self._control.stopping:
             raise StoppedError("stopped before anything was answered")
+
+
+def _were(some: int, of: int) -> str:
+    """Some of the answers, as a sentence begins."""
+    if of == 1:
+        return "the answer was"
+    return f"{some:,} of {of:,} answers {'was' if some == 1 else 'were'}"
 
 
 def _line(made: Predicted) -> bytes:
