@@ -100,6 +100,7 @@ def test_numbers_of_a_table_are_expected_as_text(tmp_path: Path) -> None:
     [
         ({"a": 1}, "the row has no prompt"),
         ({"prompt": " "}, "the row has no prompt"),
+        ({"prompt": []}, "the row has no prompt"),
         ({"messages": [HELLO]}, "the row has no prompt"),
         ({"prompt": "Hi", "expected": ["Ho"]}, "what is expected is no text"),
         ({"prompt": 7}, "`prompt` is a number, not text"),

@@ -105,7 +105,7 @@ def _asked(row: Row) -> Asked:
     form = in_turns(row)
     turns = reader(form)(row).turns if form is not None else _prompt_alone(row)
     expected = next((row.data[name] for name in _ANSWERS if name in row.data), None)
-    if turns[-1].role == "assistant":
+    if turns and turns[-1].role == "assistant":
         *before, answer = turns
         turns, given = tuple(before), row.data.get("expected")
         expected = answer.content if given is None else given
