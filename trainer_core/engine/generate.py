@@ -148,7 +148,7 @@ def _counting(
 
     def step(answers: torch.Tensor) -> None:
         look(answers)
-        ends = torch.isin(answers, torch.tensor(stops, device=answers.device))
+        ends = torch.isin(answers, answers.new_tensor(stops))
         over = ends.cumsum(dim=1) > ends  # what comes behind an answer's end is padding
         count(before + int((~over).sum()))
 
