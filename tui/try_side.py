@@ -12,7 +12,7 @@ from typing import Any
 
 from trainer_core.config.sampling import Sampling
 from trainer_core.data.chat import Said, Say
-from trainer_core.data.conversations import Turn
+from trainer_core.data.conversations import Turn, as_prompt
 from trainer_core.errors import BackpropError
 from trainer_core.runs.events import Failed, Progress, Stage
 from trainer_core.worker.chats import Chat
@@ -50,14 +50,14 @@ class Exchange:
 
     def facts(self) -> dict[str, Any]:
         """What the transcript holds of it, in the words of predictions.jsonl."""
-        lone = len(self.turns) == 1 and self.turns[0].role == "user"
-        talk = [{"role": turn.role, "content": turn.content} for turn in self.turns]
+        tools = [dict(tool) for tool in self.prompt.tools]
         return {
             "conversation": self.conversation,
             "model": self.model.name,
             **self.model.request.model_dump(),
             "where": self.prompt.where,
-            "prompt": self.turns[0].content if lone else talk,
+            "prompt": as_prompt(self.turns),
+            **({"tools": tools} if tools else {}),
             "expected": self.prompt.expected,
             "sampling": asdict(self.sampling),
             "answer": self.said.text,

@@ -28,6 +28,7 @@ def test_answers_do_not_depend_on_their_batch(trained: Trainer) -> None:
     assert [one.tokens for one in together] == [one.tokens for one in alone]
     assert [one.prompt for one in together] == PROMPTS
     assert all(0 < one.tokens <= 16 and one.seconds > 0 for one in together)
+    assert {one.ended for one in together} <= {"itself", "length"}
     assert trained.predict([], max_tokens=16) == []
 
 

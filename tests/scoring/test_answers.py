@@ -11,6 +11,33 @@ from trainer_core.scoring.answers import SCORES, fitting, score_answers
 from trainer_core.scoring.bootstrap import mean
 
 GSM8K = "She has 3 + 4 = 7.\n#### 7"
+# Texts, and the number that they give as their result.
+NUMBERS = [
+    ("72", "72"),
+    ("72.", "72"),
+    ("72 apples", "72"),
+    ("-3", "-3"),
+    ("It is (-3).", "-3"),
+    ("5 - 3", "3"),
+    ("2019-2020", "2020"),
+    ("B-52", "52"),
+    (".5", "0.5"),
+    ("-.5", "-0.5"),
+    ("0.50", "0.5"),
+    ("1.2.3", "3"),
+    ("$1,000", "1000"),
+    ("1,234.5", "1234.5"),
+    ("1,234,567", "1234567"),
+    ("12,5", "5"),
+    ("1234,567", "567"),
+    ("1,2345", "2345"),
+    ("1, 2 and 3,000", "3000"),
+    ("#### 7 (that is 70 %)", "7"),
+    ("#### 1\nNo: #### 2, not 3", "2"),
+    ("3 + 4 = 7 #### none", None),
+    ("none", None),
+    ("", None),
+]
 
 
 @pytest.mark.parametrize(
@@ -43,6 +70,13 @@ GSM8K = "She has 3 + 4 = 7.\n#### 7"
 )
 def test_a_score(name: str, answer: str, expected: str, score: float) -> None:
     assert SCORES[name](answer, expected) == pytest.approx(score)
+
+
+@pytest.mark.parametrize(("text", "number"), NUMBERS)
+def test_the_number_of_an_answer(text: str, number: str | None) -> None:
+    readings = {right for _, right in NUMBERS if right} | {"-2020", "-52", "125", "1234567.5"}
+    same = {one for one in readings if SCORES["numeric"](text, one)}
+    assert same == ({number} if number else set())
 
 
 def test_rouge_l_is_the_longest_common_subsequence() -> None:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from trainer_core.answering.models import AskedModel, load_asked, name_of, subject_of
 from trainer_core.config.predict_section import ModelRequest
-from trainer_core.data.chat import Ended, Hush, Said, Say, parse_words
+from trainer_core.data.chat import Ended, Hush, Said, Say, how_it_ended, parse_words
 from trainer_core.engine.base_model import quieten
 from trainer_core.engine.memory import let_go, measured_peak
 from trainer_core.engine.shrink import ran_out
@@ -90,15 +90,17 @@ class _Conversing:
                 said_at = time.monotonic()
                 self._reply(number, self._said(ids, began), part=True)
 
-        ended: Ended = "stopped"
+        stopped = True
         try:
             if not self._is_hushed():
                 self._model.say(prompt, asked.sampling, hear)
-                ended = "length" if room is None or len(ids) < room else "context"
+                stopped = False
         except StoppedError:
             pass
-        if ids and self._model.ends(ids[-1]):
-            ended = "itself"
+        by_itself = bool(ids) and self._model.ends(ids[-1])
+        ended = how_it_ended(len(ids), room, by_itself=by_itself)
+        if stopped and not by_itself:
+            ended = "stopped"
         return self._said(ids, began, ended)
 
     def _room(self, tokens: int) -> int | None:

@@ -31,7 +31,7 @@ def draw_memory(lines: Sequence[dict[str, float]], path: Path) -> None:
     speed.set_ylabel("tokens a second")
     speed.set_xlabel("seconds")
     for axes in (memory, speed):
-        axes.set_ylim(0, 1.08 * axes.dataLim.ymax)
+        axes.set_ylim(bottom=0)
         axes.grid(visible=True, alpha=0.3)
     picture = BytesIO()
     figure.savefig(picture, format="png")

@@ -7,7 +7,15 @@ from typing import Any, Protocol
 from trainer_core.config.predict_section import ModelRequest
 from trainer_core.config.sampling import Sampling
 from trainer_core.data.conversations import Turn
-from trainer_core.engine.generate import Generated, Hear, context_of, generate, ids_of, say
+from trainer_core.engine.generate import (
+    Count,
+    Generated,
+    Hear,
+    context_of,
+    generate,
+    ids_of,
+    say,
+)
 from trainer_core.engine.scores import score_examples
 from trainer_core.engine.subject import Subject, subject_in
 from trainer_core.engine.usable import UsableModel, load_usable
@@ -32,7 +40,12 @@ class AskedModel(Protocol):
         ...
 
     def answers(
-        self, prompts: Sequence[Sequence[int]], sampling: Sampling, batch: int, control: Control
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: Sampling,
+        batch: int,
+        control: Control,
+        count: Count | None = None,
     ) -> Iterator[tuple[int, Generated]]:
         """The answer to each of `prompts` with its place among them, as they are written, at most
         `batch` at a time. Raises StoppedError."""
@@ -80,12 +93,22 @@ class TransformersModel:
         return ids_of(self._usable.encoder, turns, tools)
 
     def answers(
-        self, prompts: Sequence[Sequence[int]], sampling: Sampling, batch: int, control: Control
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: Sampling,
+        batch: int,
+        control: Control,
+        count: Count | None = None,
     ) -> Iterator[tuple[int, Generated]]:
         """See AskedModel."""
-        usable = self._usable
         return generate(
-            usable.model, usable.encoder, prompts, sampling, batch_size=batch, control=control
+            self._usable.model,
+            self._usable.encoder,
+            prompts,
+            sampling,
+            batch_size=batch,
+            control=control,
+            count=count,
         )
 
     def encoder(self, subject: Subject | None) -> Encoder | None:

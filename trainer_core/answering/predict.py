@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from trainer_core.answering.models import AskedModel, load_asked, name_of, subje
 from trainer_core.config.data_section import SPLITS, DataSection, SplitName
 from trainer_core.config.predict_section import PredictRequest
 from trainer_core.data.asked import Asked, asked_in_file, asked_in_words, asked_of
+from trainer_core.data.splits import spread
 from trainer_core.engine.base_model import fetch, quieten
 from trainer_core.engine.evaluate import all_of, prepared_like
 from trainer_core.engine.subject import Subject
@@ -84,17 +86,18 @@ class _Job:
         subject = subject_of(request)
         asked = self._asked(subject)
         self._stage("loading", name_of(request, subject))
-        model = load_asked(request, subject)
-        self.runtime = model.runtime
-        known = self._known(model, asked, subject)
-        self._answer(model, asked, known)
+        with self._memory:
+            model = load_asked(request, subject)
+            self.runtime = model.runtime
+            known = self._known(model, asked, subject)
+            self._answer(model, asked, known)
+        self._tell_of_cuts()
         self._score()
 
     def finish(self) -> None:
         """Put what was answered into order, with its summary and the memory it took."""
         if not self._made:
             return
-        self._memory.end()
         lines = [_line(self._made[row]) for row in sorted(self._made)]
         write_atomically(self._folder.predictions_file, b"".join(lines))
         facts = {"format": FORMAT, **self._request.model_dump(), "runtime": self.runtime}
@@ -111,6 +114,7 @@ class _Job:
         rows, tokens, seconds = len(self._made), self._tokens, self._seconds or None
         return {
             "rows": rows,
+            "cut": self._ended["length"] + self._ended["context"],
             "tokens": tokens,
             "seconds": self._seconds,
             "rows_per_second": rows / seconds if seconds else None,
@@ -134,7 +138,8 @@ class _Job:
         if request.prompt is not None:
             return [asked_in_words(request.prompt)]
         if request.prompts is not None:
-            return asked_in_file(Path(request.prompts))[: request.count]
+            asked = asked_in_file(Path(request.prompts))
+            return [asked[row] for row in spread(len(asked), request.count)]
         if subject is not None and request.data is not None:
             return self._rows(subject, all_of(request.data, subject.config))
         if subject is None or not subject.knows_its_data:
@@ -238,7 +243,11 @@ class _Job:
         self._stage("answering", f"{len(fit):,} prompt{'s' if len(fit) != 1 else ''}")
         began = time.monotonic()
         answers = model.answers(
-            [ids[n] for n in fit], self._request.sampling, self._request.batch_size, self._control
+            [ids[n] for n in fit],
+            self._request.sampling,
+            self._request.batch_size,
+            self._control,
+            self._memory.count,
         )
         try:
             for place, made in answers:
@@ -253,6 +262,7 @@ class _Job:
                     answer=made.text,
                     tokens=made.tokens,
                     seconds=made.seconds,
+                    ended=made.ended,
                     nats=nats,
                     trained_tokens=trained,
                 )
@@ -283,9 +293,27 @@ class _Job:
         self._scored = Scored(rows=len(known), scores=scores)
         self._recorder.record(self._scored)
 
+    @property
+    def _ended(self) -> Counter[str]:
+        """How many answers ended in which way."""
+        return Counter(made.ended for made in self._made.values())
+
+    def _tell_of_cuts(self) -> None:
+        """Say once how many answers are not whole."""
+        most, ended = self._request.sampling.max_tokens, self._ended
+        where = {"length": f"at {most:,} tokens", "context": "where the model's context was full"}
+        cuts = [
+            f"{_were(ended[how], len(self._made))} cut {place}"
+            for how, place in where.items()
+            if ended[how]
+        ]
+        if cuts:
+            hint = "--max-tokens lets answers be longer." if ended["length"] else ""
+            self._recorder.record(Notice(message=", ".join(cuts), hint=hint))
+
     def _tell(self, total: int) -> None:
         done, last = len(self._made), len(self._made) == total
-        self._memory.add(self._seconds, done, self._tokens)
+        self._memory.answers = done
         if self._seconds - self._said < PROGRESS_SECONDS and not last:
             return
         self._said = self._seconds
@@ -306,6 +334,13 @@ class _Job:
         self._control.beat()
         if self._control.stopping:
             raise StoppedError("stopped before anything was answered")
+
+
+def _were(some: int, of: int) -> str:
+    """Some of the answers, as a sentence begins."""
+    if of == 1:
+        return "the answer was"
+    return f"{some:,} of {of:,} answers {'was' if some == 1 else 'were'}"
 
 
 def _line(made: Predicted) -> bytes:

@@ -196,7 +196,7 @@ class AnswersAlone:
         if isinstance(event, Predicted):
             print(clean(event.answer), flush=True)
         elif isinstance(event, Notice):
-            say(one_line(event.message))
+            say(notice_line(event))
 
     def tick(self, view: RunView) -> None:
         """Nothing happened for a while."""
@@ -248,8 +248,7 @@ class TextLines:
         elif isinstance(event, Forgetting):
             self._print(scores_line(event))
         elif isinstance(event, Notice):
-            message = f"{one_line(event.message).rstrip('.')}. {one_line(event.hint)}"
-            self._print(f"warning: {message.strip()}")
+            self._print(f"warning: {notice_line(event)}")
         elif isinstance(event, Log) and event.level in {"WARNING", "ERROR", "CRITICAL"}:
             self._print(f"{event.level.lower()}: {one_line(event.message)}")
         elif isinstance(event, State):
@@ -311,6 +310,11 @@ class TextLines:
         if self._open:
             sys.stdout.write("\n")
             self._open = False
+
+
+def notice_line(event: Notice) -> str:
+    """What the user should know, and what to do about it."""
+    return f"{one_line(event.message).rstrip('.')}. {one_line(event.hint)}".strip()
 
 
 def progress_line(event: Progress) -> str:

@@ -1,14 +1,15 @@
 """The requests of jobs that ask a model: which, what, and how it answers."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trainer_core.config.data_section import SplitName
 from trainer_core.config.export_section import Checkpoint
 from trainer_core.config.fields import Section, Text
 from trainer_core.config.request import Request
 from trainer_core.config.sampling import Sampling
+from trainer_core.errors import UserError
 
 # Prompts that are answered at a time.
 BATCH = 32
@@ -26,9 +27,9 @@ class ModelRequest(Section, Request):
 
 
 class PredictRequest(ModelRequest):
-    """One prediction job. Asked are `prompt`; else those of the file `prompts`; else rows of the
-    file `data`; else those of a split of the run's own data: test, if it has one, else validation.
-    """
+    """One prediction job. Asked are `prompt`, those of the file `prompts`, rows of the file `data`,
+    or those of a `split` of the run's own data; if none is named, of test, if it has one, else of
+    validation."""
 
     prompt: str | None = None
     prompts: Text | None = None
@@ -38,3 +39,16 @@ class PredictRequest(ModelRequest):
     count: Annotated[int, Field(ge=1)] | None = None
     sampling: Sampling = Sampling()
     batch_size: Annotated[int, Field(ge=1, le=4096)] = BATCH
+
+    @model_validator(mode="after")
+    def _asks_one_thing(self) -> Self:
+        given = [
+            name
+            for name in ("prompt", "prompts", "data", "split")
+            if getattr(self, name) is not None
+        ]
+        if len(given) > 1:
+            raise UserError(
+                f"{given[0]} and {given[1]} both say what is asked", hint="Name one of them."
+            )
+        return self

@@ -1,13 +1,23 @@
 """What a model is asked: prompts of a file, rows of data, each with the answer that is expected."""
 
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
 from trainer_core.config.data_section import DataSource
-from trainer_core.data.conversations import Conversation, Turn
-from trainer_core.data.formats.messages import tools_of, turns_of
+from trainer_core.data.conversations import Conversation, Turn, as_prompt
+from trainer_core.data.formats import in_turns, reader
+from trainer_core.data.formats.messages import tools_of
+from trainer_core.data.formats.pairs import (
+    ALPACA,
+    PAIRS,
+    PROMPT_COMPLETION,
+    QUESTION_ANSWER,
+    read_prompt,
+)
 from trainer_core.data.rows import Row, rows_of
 from trainer_core.data.sources import open_source
 from trainer_core.errors import UserError
@@ -16,8 +26,12 @@ from trainer_core.reading import read_text
 # Bytes of a text file with a prompt on each line.
 MOST_PROMPTS = 64 << 20
 _FORMS = 'A row of a prompt file is {"prompt": "…", "expected": "…"} or {"messages": […]}.'
-# What prompts and their answers are called in files that hold pairs of them.
-_PROMPTS = ("prompt", "question", "instruction", "input", "text")
+# What prompts and their answers are called in files that hold one, or both.
+_PROMPTS = (
+    *(PAIRS[name] for name in (PROMPT_COMPLETION, QUESTION_ANSWER, ALPACA)),
+    {"prompt": "input"},
+    {"prompt": "text"},
+)
 _ANSWERS = ("expected", "completion", "answer", "response", "output")
 
 
@@ -33,10 +47,8 @@ class Asked:
 
     @property
     def prompt(self) -> str | list[dict[str, Any]]:
-        """For a person: the text of a lone question, else all turns, as a row has them."""
-        if len(self.turns) == 1 and self.turns[0].role == "user":
-            return self.turns[0].content
-        return [{"role": turn.role, "content": turn.content, **turn.extra} for turn in self.turns]
+        """See as_prompt."""
+        return as_prompt(self.turns)
 
     @property
     def answered(self) -> Conversation:
@@ -87,18 +99,41 @@ def _rows(path: Path) -> Iterator[Asked]:
 
 
 def _asked(row: Row) -> Asked:
-    talk = row.data.get("messages", row.data.get("prompt"))
+    """A row of a form that is trained on is read as it is there; any other is a prompt, with what
+    is expected beside it."""
+    row = replace(row, data=_answers_as_text(row.data))
+    form = in_turns(row)
+    turns = reader(form)(row).turns if form is not None else _prompt_alone(row)
     expected = next((row.data[name] for name in _ANSWERS if name in row.data), None)
+    if turns and turns[-1].role == "assistant":
+        *before, answer = turns
+        turns, given = tuple(before), row.data.get("expected")
+        expected = answer.content if given is None else given
+    if not turns or not (turns[-1].content.strip() or turns[-1].extra):
+        raise _no_prompt(row)
     if expected is not None and not isinstance(expected, str):
         raise UserError("what is expected is no text", where=row.where, hint=_FORMS)
-    if isinstance(talk, list):
-        turns = tuple(turns_of(row, talk))
-        if turns and turns[-1].role == "assistant":
-            *before, answer = turns
-            turns, expected = tuple(before), expected or answer.content
-    else:
-        text = next((row.data[name] for name in _PROMPTS if name in row.data), None)
-        turns = (Turn("user", text),) if isinstance(text, str) and text.strip() else ()
-    if not turns:
-        raise UserError("the row has no prompt", where=row.where, hint=_FORMS)
     return Asked(turns, expected, row.where, tools_of(row, {}))
+
+
+def _prompt_alone(row: Row) -> tuple[Turn, ...]:
+    columns = next((one for one in _PROMPTS if row.data.get(one["prompt"]) is not None), None)
+    if columns is None:
+        raise _no_prompt(row)
+    return read_prompt(row, columns)
+
+
+def _answers_as_text(cells: Mapping[str, Any]) -> dict[str, Any]:
+    """A number is as good as its text; an answer that is null is none, but `expected` says so."""
+    found = dict(cells)
+    for name in _ANSWERS:
+        value = found.get(name)
+        if isinstance(value, Number):
+            found[name] = json.dumps(value) if isinstance(value, bool) else str(value)
+        elif value is None and name != "expected":
+            found.pop(name, None)
+    return found
+
+
+def _no_prompt(row: Row) -> UserError:
+    return UserError("the row has no prompt", where=row.where, hint=_FORMS)

@@ -12,6 +12,14 @@ from trainer_core.data.conversations import Turn
 Ended = Literal["itself", "length", "context", "stopped", ""]
 
 
+def how_it_ended(tokens: int, room: int | None, *, by_itself: bool) -> Ended:
+    """Of an answer that no person stopped. Its context had room for `room` tokens; None where no
+    limit is known."""
+    if by_itself:
+        return "itself"
+    return "length" if room is None or tokens < room else "context"
+
+
 class Say(BaseModel):
     """The next turn of a conversation; answered with a Said."""
 

@@ -1,6 +1,6 @@
 """What a row says: turns, or a plain text. The same for every format and every model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,14 @@ class Turn:
     content: str
     extra: Mapping[str, Any] = field(default_factory=dict)
     trained: bool = True
+
+
+def as_prompt(turns: Sequence[Turn]) -> str | list[dict[str, Any]]:
+    """For a person, and for a file of prompts: the text of a lone question, else all turns, as a
+    row has them."""
+    if len(turns) == 1 and turns[0].role == "user":
+        return turns[0].content
+    return [{"role": turn.role, "content": turn.content, **turn.extra} for turn in turns]
 
 
 @dataclass(frozen=True, slots=True)

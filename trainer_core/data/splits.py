@@ -51,6 +51,13 @@ def key_hash(value: object) -> int:
     return int.from_bytes(digest.digest(), "little")
 
 
+def spread(rows: int, count: int | None) -> npt.NDArray[np.int64]:
+    """Which of so many rows to take for `count` of them, spread evenly over all and always the
+    same; all of them where there are no more, or None is asked for."""
+    count = rows if count is None else min(count, rows)
+    return np.arange(count) * rows // max(1, count)
+
+
 def weighted(
     sources: npt.NDArray[np.integer], weights: Sequence[float], seed: int
 ) -> npt.NDArray[np.int64]:

@@ -16,6 +16,7 @@ from transformers import (
 )
 
 from trainer_core.config.sampling import Sampling
+from trainer_core.data.chat import Ended, how_it_ended
 from trainer_core.data.conversations import Turn
 from trainer_core.data.formats.messages import turns_of
 from trainer_core.data.rows import Row
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 # Called with each token as it is chosen; what it raises ends the answer.
 Hear = Callable[[int], None]
+# Called with the number of tokens of all answers so far, as they are made.
+Count = Callable[[int], None]
 # A prompt is a text, or messages of the form {"role": …, "content": …}.
 Prompt = str | Sequence[Mapping[str, Any]]
 BATCH = 16
@@ -37,11 +40,12 @@ BATCH = 16
 @dataclass(frozen=True)
 class Generated:
     """An answer. `tokens` counts what was written, the token that ended it included; `seconds` is
-    what its batch took."""
+    what its batch took; `ended` says what ended it."""
 
     text: str
     tokens: int
     seconds: float
+    ended: Ended
 
 
 def prompt_ids(encoder: Encoder, prompt: Prompt) -> list[int]:
@@ -71,10 +75,12 @@ def generate(
     *,
     batch_size: int = BATCH,
     control: Control | None = None,
+    count: Count | None = None,
 ) -> Iterator[tuple[int, Generated]]:
     """The answer to each of `prompts` (ids), with its place among them, as they are written: short
     prompts first, so that those of a batch are of about one length. A batch that the memory does
-    not hold is halved.
+    not hold is halved, and a prompt after which the context has no room for a whole answer is a
+    batch of its own: it shortens no other's.
 
     What is drawn depends on the seed and the place of a prompt, not on its batch. Raises UserError
     for a prompt that leaves no room in the model's context, StoppedError if the user ends it.
@@ -86,15 +92,15 @@ def generate(
             f"the prompt has {longest:,} tokens, and the model's context is {context:,}",
             hint="Shorten it: an answer needs room too.",
         )
-    order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-    batches = deque(order[n : n + batch_size] for n in range(0, len(order), batch_size))
+    roomy = None if context is None else context - sampling.max_tokens
+    batches = _batches([len(prompt) for prompt in prompts], batch_size, roomy)
+    look, stops, written = going_on(control), encoder.tokenizer.stop_ids, 0
     while batches:
         places = batches.popleft()
         began = time.monotonic()
+        step = look if count is None else _counting(look, count, written, stops)
         try:
-            answers = _answers(
-                model, encoder, prompts, places, sampling, context, going_on(control)
-            )
+            answers = _answers(model, encoder, prompts, places, sampling, context, step)
         except (RuntimeError, MemoryError) as error:
             if len(places) == 1 or not ran_out(error):
                 raise
@@ -104,9 +110,12 @@ def generate(
             let_go()
             continue
         seconds = time.monotonic() - began
+        written += sum(map(len, answers))
         for place, ids in zip(places, answers, strict=True):
-            text = encoder.tokenizer.answer(ids)
-            yield place, Generated(text, len(ids), seconds)
+            room = None if context is None else context - len(prompts[place])
+            by_itself = ids[-1] in stops
+            ended = how_it_ended(len(ids), room, by_itself=by_itself)
+            yield place, Generated(encoder.tokenizer.answer(ids), len(ids), seconds, ended)
 
 
 def say(
@@ -132,6 +141,31 @@ def going_on(control: Control | None) -> Callable[[object], None]:
     return step
 
 
+def _counting(
+    look: Callable[[object], None], count: Count, before: int, stops: Sequence[int]
+) -> Callable[[torch.Tensor], None]:
+    """A step that also counts: `before` this batch there were so many tokens."""
+
+    def step(answers: torch.Tensor) -> None:
+        look(answers)
+        ends = torch.isin(answers, answers.new_tensor(stops))
+        over = ends.cumsum(dim=1) > ends  # what comes behind an answer's end is padding
+        count(before + int((~over).sum()))
+
+    return step
+
+
+def _batches(lengths: Sequence[int], size: int, roomy: int | None) -> deque[list[int]]:
+    """The places of prompts with these lengths, shortest first, `size` at a time; those longer than
+    `roomy` one at a time."""
+    order = sorted(range(len(lengths)), key=lambda place: lengths[place])
+    whole = [place for place in order if roomy is None or lengths[place] <= roomy]
+    alone = order[len(whole) :]
+    return deque(
+        [*(whole[n : n + size] for n in range(0, len(whole), size)), *([place] for place in alone)]
+    )
+
+
 def _answers(
     model: Any,
     encoder: Encoder,
@@ -142,7 +176,7 @@ def _answers(
     step: Callable[[torch.Tensor], None],
 ) -> list[list[int]]:
     """The tokens that follow each of the prompts at `places`, up to one that ends an answer. `step`
-    is called with all ids each time there is one more in every row."""
+    is called with the answers so far, [rows, tokens], each time there is one more in every row."""
     batch, pad = [list(prompts[place]) for place in places], encoder.tokenizer.pad_id
     width = max(len(ids) for ids in batch)
     ids = torch.tensor([[pad] * (width - len(one)) + one for one in batch])
@@ -163,7 +197,7 @@ def _answers(
             logits_processor=LogitsProcessorList(
                 [Drawn(sampling, places)] if sampling.temperature > 0 else []
             ),
-            stopping_criteria=StoppingCriteriaList([_Step(step)]),
+            stopping_criteria=StoppingCriteriaList([_Step(step, width)]),
             eos_token_id=list(encoder.tokenizer.stop_ids) or None,
             pad_token_id=pad,
             use_cache=True,
@@ -197,15 +231,17 @@ class Drawn(LogitsProcessor):  # type: ignore[misc]
 
 
 class _Step(StoppingCriteria):  # type: ignore[misc]
-    """Calls a function after each token of a batch, and ends nothing by itself."""
+    """Calls a function after each token of a batch, whose prompts have this width, and ends nothing
+    by itself."""
 
-    def __init__(self, step: Callable[[torch.Tensor], None]) -> None:
+    def __init__(self, step: Callable[[torch.Tensor], None], width: int) -> None:
         self._step = step
+        self._width = width
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
         """Whether each row is over: bool [rows]."""
         del scores
-        self._step(input_ids)
+        self._step(input_ids[:, self._width :])
         return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
 

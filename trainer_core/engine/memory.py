@@ -19,7 +19,7 @@ def measured_peak() -> int:
     and the CUDA context, on a CPU the resident memory of this process."""
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated()) + _context()
-    return _resident_peak()
+    return resident_peak()
 
 
 def forget_peak() -> None:
@@ -58,7 +58,9 @@ def _context() -> int:
     return int(min(max(0, used - torch.cuda.memory_reserved()), LARGEST_CONTEXT))
 
 
-def _resident_peak() -> int:
+def resident_peak() -> int:
+    """The most RAM that was resident at once, in bytes; where the system does not tell, what is
+    now."""
     if sys.platform == "linux":
         for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):

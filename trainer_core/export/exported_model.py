@@ -1,5 +1,6 @@
 """An export that answers prompts in the runtime it was made for: a GGUF, or ONNX."""
 
+import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,9 +10,10 @@ import numpy as np
 import torch
 
 from trainer_core.config.sampling import Sampling
+from trainer_core.data.chat import how_it_ended
 from trainer_core.data.conversations import Turn
 from trainer_core.engine.base_model import fetch
-from trainer_core.engine.generate import Drawn, Generated, Hear, going_on
+from trainer_core.engine.generate import Count, Drawn, Generated, Hear, going_on
 from trainer_core.engine.subject import Subject
 from trainer_core.errors import UserError
 from trainer_core.export.speaker import Answerer, Logits
@@ -54,14 +56,28 @@ class ExportedModel:
         return ids[:-1] if ids and self.ends(ids[-1]) else ids
 
     def answers(
-        self, prompts: Sequence[Sequence[int]], sampling: Sampling, batch: int, control: Control
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: Sampling,
+        batch: int,
+        control: Control,
+        count: Count | None = None,
     ) -> Iterator[tuple[int, Generated]]:
         """See AskedModel."""
         del batch
+        look, written = going_on(control), itertools.count(1)
+
+        def hear(token: int) -> None:
+            look(token)
+            if count is not None:
+                count(next(written))
+
         for place, ids in enumerate(prompts):
             began = time.monotonic()
-            said = self._answer(ids, sampling, place, going_on(control))
-            yield place, Generated(self.text(said), len(said), time.monotonic() - began)
+            said = self._answer(ids, sampling, place, hear)
+            room, by_itself = self.context - len(ids), self.ends(said[-1])
+            ended = how_it_ended(len(said), room, by_itself=by_itself)
+            yield place, Generated(self.text(said), len(said), time.monotonic() - began, ended)
 
     def say(self, prompt: Sequence[int], sampling: Sampling, hear: Hear) -> None:
         """See AskedModel."""

@@ -40,8 +40,9 @@ class LoadedModel:
         found: dict[int, Prediction] = {}
         with usable.without_adapter() if base else nullcontext():
             for place, made in generate(usable.model, usable.encoder, ids, sampling):
-                asked = prompts[place]
-                found[place] = Prediction(asked, made.text, made.tokens, made.seconds)
+                found[place] = Prediction(
+                    prompts[place], made.text, made.tokens, made.seconds, made.ended
+                )
         answers = [found[place] for place in range(len(prompts))]
         return answers if several else answers[0]
 

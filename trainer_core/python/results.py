@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from trainer_core.data.chat import Ended
 from trainer_core.planning.draft import Draft
 from trainer_core.planning.multi_run import PlannedRun
 from trainer_core.planning.report import plan_lines
@@ -153,12 +154,14 @@ class EvalResult:
 @dataclass(frozen=True, repr=False)
 class Prediction:
     """An answer. `prompt` is as it was given, `tokens` how many were written, the one that ended
-    the answer included; `seconds` is what the batch took that it was written in."""
+    the answer included; `seconds` is what the batch took that it was written in; `ended` is what
+    ended it: itself, length (`max_tokens`), or context (it is full)."""
 
     prompt: Any
     answer: str
     tokens: int
     seconds: float
+    ended: Ended
 
     def __repr__(self) -> str:
         prompt = self.prompt if isinstance(self.prompt, str) else self.prompt[-1].get("content")

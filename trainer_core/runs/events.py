@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter
 
+from trainer_core.data.chat import Ended
 from trainer_core.errors import Cause
 from trainer_core.hardware.sample import MachineSample
 from trainer_core.runs.event import BaseEvent
@@ -198,8 +199,9 @@ class Predicted(BaseEvent):
     """An answer of a prediction job, a line of its predictions.jsonl. `row` counts the prompts from
     0, `where` is the row's place in the data; `prompt` is the text of a lone question, else all
     turns; `expected` None where no answer is known. `tokens` were written, the one that ended it
-    included; `seconds` is what its batch took. Of the row with the answer that is expected, `nats`
-    is the loss of all its `trained_tokens` together; None where that is not known."""
+    included; `seconds` is what its batch took, `ended` what ended it. Of the row with the answer
+    that is expected, `nats` is the loss of all its `trained_tokens` together; None where that is
+    not known."""
 
     type: Literal["predicted"] = "predicted"
     row: int
@@ -210,6 +212,7 @@ class Predicted(BaseEvent):
     answer: str
     tokens: int
     seconds: float
+    ended: Ended = ""
     nats: float | None = None
     trained_tokens: int | None = None
 

@@ -19,7 +19,10 @@ Score = Callable[[str, str], float]
 ENOUGH = 0.9
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
+# A minus follows no letter or digit ("2019-2020"); commas part groups of three digits, no others.
+_NUMBER = re.compile(
+    r"(?:(?<![^\W_])-)?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<!\w)\.\d+)"
+)
 # What GSM8K writes before the result, at the end of an answer.
 _RESULT = "####"
 
@@ -66,8 +69,8 @@ def chrf(answer: str, expected: str) -> float:
 
 
 def numeric(answer: str, expected: str) -> float:
-    """Whether the last number of each is the same; of GSM8K's answers the one behind ####."""
-    ours, theirs = _last_number(answer), _last_number(expected)
+    """Whether the last number of each is the same; of GSM8K's answers the first behind ####."""
+    ours, theirs = _result(answer), _result(expected)
     return float(ours is not None and ours == theirs)
 
 
@@ -133,10 +136,11 @@ def _chrf() -> Any:
     return CHRF()
 
 
-def _last_number(text: str) -> Decimal | None:
-    found = _NUMBER.findall(text.rpartition(_RESULT)[2])
+def _result(text: str) -> Decimal | None:
+    _, mark, behind = text.rpartition(_RESULT)
+    found = _NUMBER.findall(behind)
     try:
-        return Decimal(found[-1].replace(",", "")) if found else None
+        return Decimal(found[0 if mark else -1].replace(",", "")) if found else None
     except InvalidOperation:
         return None
 

@@ -15,6 +15,7 @@ from trainer_core.data.questions import RowPrompt
 from trainer_core.data.report import DataReport, FoundProblem, Lengths, SourceReport, SplitReport
 from trainer_core.data.row_view import RowView
 from trainer_core.data.rows import Row
+from trainer_core.data.splits import spread
 from trainer_core.errors import UserError
 from trainer_core.tokens.columns import Array
 from trainer_core.tokens.encode_chunk import EncoderSetup
@@ -153,8 +154,7 @@ class Prepared:
     def conversations(self, split: SplitName, count: int | None = None) -> Iterator[Conversation]:
         """What the rows of the split's examples say; `count` of them, spread evenly over all."""
         rows = self._in_use(split)
-        if count is not None and count < len(rows):
-            rows = rows[np.arange(count) * len(rows) // count]
+        rows = rows[spread(len(rows), count)]
         return (self._texts.conversation(int(row)) for row in rows)
 
     def prompt(self, split: SplitName | None, index: int) -> RowPrompt:

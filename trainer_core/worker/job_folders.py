@@ -7,23 +7,26 @@ from trainer_core.errors import UserError
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.status import is_alive, read_status
 
-# What a worker leaves in its folder besides what the job was asked for.
-_JOB_FILES = (
+# What a worker leaves in its folder besides what the job was asked for: of a job that came to
+# nothing this is all, and no reason to refuse the next one its place.
+_RECORDS = (
     "events.jsonl", "worker.log", "status.json", "metrics_stream.jsonl", "black_box.json",
-    "request.json", "predictions.jsonl", "memory.jsonl",
+    "request.json", "memory.jsonl",
 )  # fmt: skip
-_JOB_FOLDERS = ("training", "curves", "failed")
-# What a job that came to nothing has left: no reason to refuse the next one its place.
-_OF_THE_JOB = frozenset({*_JOB_FILES, "training", "curves", "lock"} - {"predictions.jsonl"})
+_LEFT = frozenset({*_RECORDS, "training", "curves", "lock"})
+# Answers, and what was found of them or of an export: true of that job alone.
+_FOUND = ("predictions.jsonl", "summary.json", "eval.json", "memory.png", "check.json")
+_FOLDERS = ("training", "curves", "failed")
 
 
 def chosen_folder(output: Path, job: str, *, force: bool) -> RunFolder:
     """The folder that a person named, made if it is not there. With `force` it may hold something
-    already, which stays but for what has the same name. Raises UserError."""
+    already, which stays but for what has the same name and what was found of it. Raises UserError.
+    """
     try:
         folder = RunFolder(output.expanduser().absolute())
         folder.path.mkdir(parents=True, exist_ok=True)
-        occupied = any(path.name not in _OF_THE_JOB for path in folder.path.iterdir())
+        occupied = any(path.name not in _LEFT for path in folder.path.iterdir())
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"the folder {output} cannot be made: {error}") from None
     status = read_status(folder)
@@ -72,7 +75,7 @@ def _forget_half_made(parent: Path) -> None:
 
 def _forget_job(folder: RunFolder) -> None:
     """Of a job that ended, before another takes its place."""
-    for name in _JOB_FILES:
+    for name in (*_RECORDS, *_FOUND):
         (folder.path / name).unlink(missing_ok=True)
-    for name in _JOB_FOLDERS:
+    for name in _FOLDERS:
         shutil.rmtree(folder.path / name, ignore_errors=True)

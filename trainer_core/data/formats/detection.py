@@ -98,9 +98,9 @@ def reader(detection: Detection) -> Callable[[Row], Conversation]:
     return read_row
 
 
-def _by_keys(row: Row, seen: list[Row]) -> Detection | None:
+def in_turns(row: Row) -> Detection | None:
+    """The format of one row by its keys, if it is one of prompts and answers."""
     cells = row.data
-    _refuse_other_training(row)
     if {"prompt", "completion"} <= cells.keys():
         return _pair(PROMPT_COMPLETION)
     for column in ["messages", "conversations", *cells]:
@@ -109,7 +109,14 @@ def _by_keys(row: Row, seen: list[Row]) -> Detection | None:
     for name in (ALPACA, QUESTION_ANSWER):
         if {PAIRS[name]["prompt"], PAIRS[name]["completion"]} <= cells.keys():
             return _pair(name)
-    return _text("text", seen) if isinstance(cells.get("text"), str) else None
+    return None
+
+
+def _by_keys(row: Row, seen: list[Row]) -> Detection | None:
+    _refuse_other_training(row)
+    if found := in_turns(row):
+        return found
+    return _text("text", seen) if isinstance(row.data.get("text"), str) else None
 
 
 def _refuse_other_training(row: Row) -> None:

@@ -35,13 +35,21 @@ def read_pair(row: Row, columns: Columns) -> Conversation:
     )
 
 
+def read_prompt(row: Row, columns: Columns) -> tuple[Turn, ...]:
+    """What a row asks, whether or not it has an answer. Raises RowError."""
+    return with_system(row, columns, _before(row, columns, cell(row, columns["prompt"])))
+
+
+def _before(row: Row, columns: Columns, prompt: object) -> list[Turn]:
+    """The prompt as turns."""
+    if isinstance(prompt, list):
+        return turns_of(row, prompt, name=f"{columns['prompt']}, message")
+    return [_asked(row, columns, prompt)]
+
+
 def _talk(row: Row, columns: Columns, prompt: object, completion: object) -> list[Turn]:
     """Both sides as turns; the answers in a prompt are not what the row is there to teach."""
-    before = (
-        turns_of(row, prompt, name=f"{columns['prompt']}, message")
-        if isinstance(prompt, list)
-        else [_asked(row, columns, prompt)]
-    )
+    before = _before(row, columns, prompt)
     after = (
         turns_of(row, completion, name=f"{columns['completion']}, message")
         if isinstance(completion, list)
