@@ -149,11 +149,36 @@ def test_plots_replace_those_of_before(run: WrittenRun) -> None:
          "**Failed** at step 40 of 100: the GPU is gone. Reset it."),
         (Finished(outcome="stopped", step=40, elapsed=1.0, message="stopped and saved at step 40"),
          "**Stopped** at step 40 of 100: stopped and saved at step 40."),
+        (Failed(message="it is empty", hint="See ../data/train.jsonl:3", step=40),
+         "step 40 of 100: it is empty. See ../data/train.jsonl:3\n"),
         (Stage(stage="training"), "**Died**, at step 40 of 100."),
     ],
 )  # fmt: skip
 def test_however_it_ends(run: WrittenRun, last: Event, said: str) -> None:
     assert said in ended(run, last)
+
+
+def test_a_message_is_whole(run: WrittenRun) -> None:
+    hint = f"{'say it again and ' * 40}backprop train --resume /home/me/runs/a-run"
+    text = ended(
+        run,
+        Notice(message="a warning", hint=hint),
+        answered("during", 40, hint),
+        Failed(message="gone", hint=hint, step=40),
+    )
+    assert text.count("backprop train --resume /home/me/runs/a-run") == 3
+
+
+def test_of_very_many_the_ends_are_shown(run: WrittenRun) -> None:
+    for step in range(1, 101):
+        run.say(answered("during", step, f"answer {step}"), Notice(message=f"warning {step}"))
+    text = ended(run)
+    answers = [row[1] for row in rows(text, "Sample answers")[3:]]
+    assert answers[0] == "before"
+    assert answers[1:7] == ["step 1", "step 2", "step 3", "step 4", "… 91 more", "step 96"]
+    assert len(answers) == 11
+    warnings = text.split("## Warnings")[1].split("##")[0].strip().splitlines()
+    assert (warnings[5], warnings[-1], len(warnings)) == ("- … 91 more", "- warning 100.", 11)
 
 
 def test_a_run_that_never_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,7 +183,7 @@ def _listed(lines: list[str]) -> Iterator[str]:
 
 
 def _after(words: str) -> str:
-    return f": {one_line(words, limit=200)}" if words else ""
+    return f": {one_line(words, limit=2000)}" if words else ""
 
 
 def _wrapped(head: str, words: str, indent: int) -> list[str]:

@@ -4,15 +4,15 @@ say."""
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from trainer_core.data.report import DataReport
 from trainer_core.history.facts import Artefact
 from trainer_core.history.made import exports_of, predictions_of
-from trainer_core.markdown import code, shown, table
+from trainer_core.markdown import SHORT, code, shown, table
 from trainer_core.planning.plan import ResolvedRun
 from trainer_core.report.story import Story
 from trainer_core.runs.events import Failed, Finished
@@ -33,7 +33,9 @@ _TITLES = {
 }
 # Whose value it is, the most telling first.
 _ORIGINS = ("user", "preset", "auto", "default")
-_MOST_ROWS = 50
+# Of more only the first and the last so many are shown.
+_MOST_ROWS, _MOST_ANSWERS, _ENDS = 50, 20, 5
+_Row = TypeVar("_Row")
 
 
 def head(story: Story) -> list[str]:
@@ -43,12 +45,12 @@ def head(story: Story) -> list[str]:
     if isinstance(outcome, Failed):
         said = f"**Failed** at {place}: {_sentences(outcome.message, outcome.hint)}"
     elif isinstance(outcome, Finished):
-        why = f": {shown(outcome.message)}" if outcome.message else ""
+        why = f": {shown(outcome.message.rstrip('.'))}" if outcome.message else ""
         said = f"**{outcome.outcome.capitalize()}** at {place}{why}."
     else:
         said = f"**{story.state.capitalize()}**, at {place}."
     written = time.strftime("%Y-%m-%d %H:%M:%S")
-    return [f"# {shown(story.status.run)}", "", said.replace("..", "."), "", f"Written {written}."]
+    return [f"# {shown(story.status.run)}", "", said, "", f"Written {written}."]
 
 
 def what_ran(story: Story) -> list[str]:
@@ -119,7 +121,8 @@ def _memory_parts(story: Story) -> list[str]:
 def warnings(story: Story) -> list[str]:
     """What the user was warned of, each once."""
     said = dict.fromkeys(_sentences(one.message, one.hint) for one in story.notices)
-    return ["## Warnings", "", *(f"- {line}" for line in said)] if said else []
+    lines = _ends([f"- {line}" for line in said], lambda left_out: f"- {left_out}")
+    return ["## Warnings", "", *lines] if lines else []
 
 
 def _sentences(message: str, hint: str) -> str:
@@ -174,7 +177,8 @@ def samples(story: Story) -> list[str]:
     rows = []
     for prompt in prompts:
         rows.append((prompt, "", ""))
-        rows += [("", when, said or "(nothing)") for when, said in _answers(story, prompt)]
+        given = [("", when, said or "(nothing)") for when, said in _answers(story, prompt)]
+        rows += _ends(given, lambda left_out: ("", left_out, ""), _MOST_ANSWERS)
     return ["## Sample answers", "", table(("prompt", "when", "answer"), rows)]
 
 
@@ -246,9 +250,19 @@ def checkpoints(story: Story) -> list[str]:
         (f"{one.step:,}", one.reason, path if (story.folder.path / path).is_dir() else "removed")
         for path, one in found.items()
     ]
-    if len(rows) > _MOST_ROWS:
-        rows = [*rows[:5], ("…", f"{len(rows) - 10:,} more", ""), *rows[-5:]]
+    rows = _ends(rows, lambda left_out: ("", left_out, ""))
     return ["## Checkpoints", "", table(("step", "why", "where"), rows)] if rows else []
+
+
+def _ends(
+    rows: Sequence[_Row], left_out: Callable[[str], _Row], most: int = _MOST_ROWS
+) -> list[_Row]:
+    """All of at most so many rows; else the first and the last, and between them a row of how many
+    are left out."""
+    if len(rows) <= most:
+        return [*rows]
+    words = f"… {len(rows) - 2 * _ENDS:,} more"
+    return [*rows[:_ENDS], left_out(words), *rows[-_ENDS:]]
 
 
 def exports(story: Story) -> list[str]:
@@ -282,7 +296,7 @@ def settings(story: Story) -> list[str]:
          run.origins[name].origin, run.origins[name].why)
         for name in order
     ]  # fmt: skip
-    return ["## Settings", "", table(("setting", "value", "from", "why"), rows)]
+    return ["## Settings", "", table(("setting", "value", "from", "why"), rows, SHORT)]
 
 
 def _value(value: Any) -> str:
