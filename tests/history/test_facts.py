@@ -148,6 +148,16 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     assert "cannot be read" in page_lines(facts)
 
 
+@pytest.mark.parametrize("path", ["/", "../../..", "a/../../b", "x" * 5000])
+def test_an_export_names_nothing_outside_its_folder(tmp_path: Path, path: str) -> None:
+    run = finished(tmp_path / "run", "one")
+    export(run, **{path: PASSED})
+    (run.folder.exports / "\N{SUPERSCRIPT TWO}").mkdir()  # a digit, and no number
+    facts = read_facts(entry_of(run))
+    assert facts.exports == []
+    assert any("exports/1/check.json" in words for words in facts.unread)
+
+
 def test_how_to_go_on_with_one_that_broke_off(tmp_path: Path) -> None:
     run = finished(tmp_path / "run", "one")
     assert read_facts(entry_of(run)).way_on == ""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -92,7 +92,7 @@ def _part(number: int, part: RunFolder) -> PartFacts:
 
 def _jobs(folder: Path) -> list[RunFolder]:
     try:
-        found = [path for path in folder.iterdir() if path.name.isdigit() and path.is_dir()]
+        found = [path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()]
     except OSError:
         return []
     return [RunFolder(path) for path in sorted(found, key=lambda path: int(path.name))]
@@ -112,14 +112,18 @@ def _export(run: RunFolder, job: RunFolder) -> ExportFacts:
 
 
 def _artefact(job: RunFolder, path: str, how: Any) -> Artefact:
-    """`how` is its check; None where there was none."""
-    place = job.path / path
-    made = Artefact(path=path, size=size_of(place) if place.exists() else None)
-    if how is None:
-        return made
+    """`how` is its check; None where there was none. It lies in the job's folder: a file from
+    anywhere does not make us walk the whole disk."""
+    named = PurePath(path)
     try:
+        if named.anchor or ".." in named.parts:
+            raise ValueError(path)
+        place = job.path / named
+        made = Artefact(path=path, size=size_of(place) if place.exists() else None)
+        if how is None:
+            return made
         check = Check.model_validate(how)
-    except ValidationError:
+    except (OSError, ValueError):  # no path at all, or no check
         raise UnreadableError(_named(job.path / "check.json")) from None
     found = {"runtime": check.runtime, "passed": check.passed, "differs": check.failure}
     return made.model_copy(update=found)
