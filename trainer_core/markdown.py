@@ -2,7 +2,7 @@
 something to whoever shows it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from trainer_core.text import one_line
 
@@ -21,9 +21,9 @@ def code(text: str) -> str:
     return f"`{plain}`"
 
 
-def table(heads: tuple[str, ...], rows: Iterable[tuple[object, ...]], limit: int = LONG) -> str:
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]], limit: int = LONG) -> str:
     """A table of `rows`, each with as many cells as there are heads, of at most `limit` characters
     each."""
-    lines = [heads, ("---",) * len(heads)]
+    lines = [tuple(shown(head, limit) for head in heads), ("---",) * len(heads)]
     lines += [tuple(shown(str(cell), limit) for cell in row) for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 
-from trainer_core.cli.runs_page import origin_words, shortened, shortened_line, shown
+from trainer_core.cli.runs_page import interval, origin_words, shortened, shortened_line, shown
 from trainer_core.cli.table import table
 from trainer_core.history.comparing import Comparison, CurvePair, MaterialPair, Measure, SettingPair
 from trainer_core.history.facts import Setting
-from trainer_core.runs.multi_run_events import Spread
 from trainer_core.text import duration, one_line, size
 
 _VALUE = 22
@@ -105,14 +104,10 @@ def _scores(found: Comparison) -> Iterator[str]:
     yield f"  {pair.rows:,} prompts of A's {pair.a} and B's {pair.b}, 95 % intervals"
     rows = [("", "A", "B", "B - A")]
     rows += [
-        (one_line(s.name), f"{s.a.value:.3f}", f"{s.b.value:.3f}", _interval(s.difference))
+        (one_line(s.name), f"{s.a.value:.3f}", f"{s.b.value:.3f}", interval(s.difference, "+"))
         for s in pair.scores
     ]
     yield from table(rows, "    ")
-
-
-def _interval(spread: Spread) -> str:
-    return f"{spread.value:+.3f}  [{spread.low:+.3f}, {spread.high:+.3f}]"
 
 
 def _measures(measures: list[Measure], *, everything: bool) -> Iterator[str]:

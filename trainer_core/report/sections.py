@@ -6,14 +6,15 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from pathlib import Path
 from typing import Any, TypeVar
 
 from trainer_core.data.report import DataReport
 from trainer_core.history.facts import Artefact
 from trainer_core.history.made import exports_of, predictions_of
+from trainer_core.history.measured import sampled_peak
 from trainer_core.markdown import SHORT, code, shown, table
 from trainer_core.planning.plan import ResolvedRun
+from trainer_core.reading import finite
 from trainer_core.report.story import Story
 from trainer_core.runs.events import Failed, Finished
 from trainer_core.runs.multi_run_events import Spread
@@ -27,6 +28,7 @@ _TITLES = {
     "learning_rate": "Learning rate",
     "grad_norm": "Gradient norm",
     "accuracy": "Trained tokens guessed right",
+    "scores": "Scores of answers to rows of validation",
     "tokens_per_second": "Tokens a second",
     "memory": "Memory",
     "gpu": "GPU",
@@ -85,7 +87,7 @@ def what_ran(story: Story) -> list[str]:
 
 def results(story: Story) -> list[str]:
     """Losses before and after, and the memory that was planned and taken."""
-    view, ended = story.view, story.view.outcome
+    ended = story.view.outcome
     rows: list[tuple[str, str]] = []
     summary = ended.summary if isinstance(ended, Finished) else {}
     for name, key in (("loss at the first step", "first_loss"), ("at the last", "last_loss")):
@@ -98,15 +100,29 @@ def results(story: Story) -> list[str]:
         guessed = best.values.get("eval_mean_token_accuracy")
         if guessed is not None:
             rows.append(("validation tokens guessed there", f"{guessed:.1%}"))
-    if isinstance(ended, Finished) and (words := memory_words(ended)):
+    measured = memory_words(ended) if isinstance(ended, Finished) else ""
+    if words := measured or _sampled_memory(story):
         rows.append(("memory", words))
-    elif view.plan is not None and "total" in view.plan.memory:
-        rows.append(("memory planned", size(view.plan.memory["total"])))
     if isinstance(ended, Finished) and ended.saved:
         rows.append(("saved in", ended.saved))
     if not rows:
         return []
     return ["## Results", "", table(("", ""), rows), *_memory_parts(story)]
+
+
+def _sampled_memory(story: Story) -> str:
+    """Of a run that did not measure it itself: it broke off, or goes on."""
+    plan = story.view.plan.memory if story.view.plan is not None else {}
+    total = finite(plan.get("total"))
+    planned = size(total) if total is not None else ""
+    try:
+        peak = sampled_peak(story.folder, str(plan.get("device", "")))
+    except OSError:
+        peak = None
+    if peak is None:
+        return f"{planned} planned" if planned else ""
+    beside = f"; the plan said {planned}" if planned else ""
+    return f"{size(peak)} at most in the samples of the machine{beside}"
 
 
 def _memory_parts(story: Story) -> list[str]:
@@ -197,18 +213,25 @@ def _answers(story: Story, prompt: str) -> Iterator[tuple[str, str]]:
 
 
 def scores(story: Story) -> list[str]:
-    """The scores of every prediction of this run, and how they differ from those beside it."""
+    """The newest scores while training; those of every prediction of this run, and how they differ
+    from those beside it."""
     lines: list[str] = []
+    last = story.view.scored
+    if last is not None:
+        newest = [(name, spread(found)) for name, found in last.scores.items()]
+        said = f"While training, at step {last.step:,}: {last.rows:,} rows of validation"
+        lines += [said, "", table(("score", "value (95 %)"), newest), ""]
     for made in predictions_of(story.folder, story.unread):
         names = dict.fromkeys([*made.scores, *made.compared])
         if not names:
             continue
-        parts = [made.scores, made.compared] if made.compared else [made.scores]
-        rows = [(name, *(_spread(part.get(name)) for part in parts)) for name in names]
-        who = "the base" if made.base else made.checkpoint or "what was trained"
-        said = f"{who}, {made.rows:,} rows ({made.asked or 'held out'})"
-        other = Path(made.other).name if made.other is not None else ""
-        heads = ("score", "value (95 %)", f"difference from {other}")[: len(parts) + 1]
+        heads = ["score", "value (95 %)"]
+        rows = [[name, _spread(made.scores.get(name))] for name in names]
+        if made.compared:
+            heads.append(f"difference from {made.other_model}")
+            rows = [[*row, _spread(made.compared.get(row[0]), "+")] for row in rows]
+        many = f"{made.rows:,} row{'s' if made.rows != 1 else ''}"
+        said = f"{made.model}, {many} ({made.asked})"
         lines += [f"{code(made.place)}: {shown(said)}", "", table(heads, rows), ""]
     return ["## Scores", "", *lines] if lines else []
 
@@ -219,8 +242,8 @@ def unread(story: Story) -> list[str]:
     return ["## Not read", "", *lines] if lines else []
 
 
-def _spread(found: Spread | None) -> str:
-    return "" if found is None else spread(found)
+def _spread(found: Spread | None, sign: str = "") -> str:
+    return "" if found is None else spread(found, sign)
 
 
 def multi_run(story: Story) -> list[str]:
