@@ -82,15 +82,21 @@ def export(run: WrittenRun, **artefacts: Any) -> None:
 
 
 def prediction(
-    run: WrittenRun, answers: dict[str, tuple[str, str]], *, base: bool = False, **asked: Any
+    run: WrittenRun,
+    answers: dict[str, tuple[str, str]],
+    *,
+    base: bool = False,
+    nats: float | None = None,
+    **asked: Any,
 ) -> RunFolder:
     """The next prediction job of a run: by prompt what was expected and what was answered; `asked`
-    is what its request says besides."""
+    is what its request says besides. With `nats`, that is the loss of two tokens of each row."""
     folder = job_folder(run.folder.predictions, "predict")
     lines = [
-        json.dumps({"row": row, "prompt": prompt, "expected": expected, "answer": answer})
+        json.dumps({"row": row, "prompt": prompt, "expected": expected, "answer": answer}
+                   | ({"nats": nats, "trained_tokens": 2} if nats is not None else {}))
         for row, (prompt, (expected, answer)) in enumerate(answers.items())
-    ]
+    ]  # fmt: skip
     folder.predictions_file.write_text("\n".join(lines) + "\n")
     request = {"source": str(run.folder.path), "base": base, **(asked or {"split": "test"})}
     (folder.path / "request.json").write_text(json.dumps(request))

@@ -94,6 +94,7 @@ class PredictionFacts(Fact):
     state: str
     asked: str = ""
     model: str = ""
+    sampling: dict[str, Any] = {}
     checkpoint: str | None = None
     base: bool = False
     rows: int = 0

@@ -138,8 +138,9 @@ def _prediction(run: RunFolder, job: RunFolder) -> PredictionFacts:
         return PredictionFacts(
             place=str(job.path.relative_to(run.path)),
             state=shown_state(job, status) if status is not None else "",
-            asked=_asked(request, summary),
+            asked=_asked(request, summary, run),
             model=_model(request, job, run),
+            sampling=request.get("sampling") or {},
             checkpoint=request.get("checkpoint"),
             base=request.get("base") or False,
             rows=summary.get("rows") or 0,
@@ -154,22 +155,21 @@ def _prediction(run: RunFolder, job: RunFolder) -> PredictionFacts:
         raise UnreadableError(said) from None
 
 
-def _asked(request: dict[str, Any], summary: dict[str, Any]) -> str:
+def _asked(request: dict[str, Any], summary: dict[str, Any], run: RunFolder) -> str:
     """`split validation`, `prompts questions.txt`, or the prompt itself. Where the prompts are what
-    another job has answered, what that one was asked."""
-    prompts = Path(str(request.get("prompts") or ""))
-    first = RunFolder(prompts.parent)
-    if request.get("prompts") and prompts == first.predictions_file:
+    another job has answered, what that one was asked, perhaps `of` another run."""
+    if request.get("prompts"):
+        prompts = Path(str(request["prompts"]))
+        first = RunFolder(prompts.parent)
         asked_first = _json_or_nothing(first.path / "request.json")
-        if asked_first and not asked_first.get("prompts"):
-            return _asked(asked_first, _json_or_nothing(first.path / "summary.json"))
-        prompts = Path(str(asked_first.get("prompts") or prompts))
-    if prompts.name:
-        return f"prompts {prompts.name}"
+        if prompts != first.predictions_file or not asked_first or asked_first.get("prompts"):
+            return f"prompts {Path(str(asked_first.get('prompts') or prompts)).name}"
+        words = _asked(asked_first, _json_or_nothing(first.path / "summary.json"), run)
+        return f"{words}{_of_another(run_of(first.path), run)}"
     if request.get("data"):
         return f"data {Path(str(request['data'])).name}"
     split = summary.get("split") or request.get("split")
-    return f"split {split}" if split else str(request.get("prompt") or "rows of its data")
+    return f"split {split}" if split else str(request.get("prompt") or "rows held out")
 
 
 def _model(request: dict[str, Any], job: RunFolder, run: RunFolder) -> str:
@@ -181,11 +181,15 @@ def _model(request: dict[str, Any], job: RunFolder, run: RunFolder) -> str:
         return f"{who} of {source.name}" if who else source.name
     if not who and source.is_relative_to(owner.path) and source not in (owner.path, job.path):
         who = source.relative_to(owner.path).as_posix()
-    who = who or "what was trained"
-    if owner.path.samefile(run.path):
-        return who
+    return f"{who or 'what was trained'}{_of_another(owner, run)}"
+
+
+def _of_another(owner: RunFolder | None, run: RunFolder) -> str:
+    """` of ID` if it is another run."""
+    if owner is None or owner.path.samefile(run.path):
+        return ""
     status = read_status(owner)
-    return f"{who} of {status.run if status is not None else owner.path.name}"
+    return f" of {status.run if status is not None else owner.path.name}"
 
 
 def _other_model(job: RunFolder, run: RunFolder) -> str:
