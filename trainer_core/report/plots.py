@@ -203,9 +203,9 @@ def _mark(steps: Sequence[float] | Any) -> str:
 
 
 def _picture(plot: Plot) -> bytes:
-    figure = Figure(figsize=(8, 3.6))
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
     FigureCanvasAgg(figure)  # no screen is needed
-    axes = figure.add_axes((0.1, 0.14, 0.88, 0.82))
+    axes = figure.add_subplot()
     plot.draw(axes)
     axes.set_xlabel(plot.width)
     axes.set_ylabel(plot.height)
