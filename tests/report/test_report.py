@@ -1,6 +1,7 @@
 """What a person reads when a run has ended, however it ended."""
 
 import json
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from trainer_core.report import machine
 from trainer_core.report.comparison import write_comparison
 from trainer_core.report.plots import draw_together
 from trainer_core.report.write import write_report
+from trainer_core.runs.curves import curve_path, pack
 from trainer_core.runs.events import (
     Answer,
     Checkpoint,
@@ -29,6 +31,7 @@ from trainer_core.runs.events import (
     Samples,
     Scored,
     Stage,
+    encode,
 )
 from trainer_core.runs.multi_run_events import Spread
 from trainer_core.worker import reporting
@@ -205,12 +208,18 @@ def test_what_is_damaged_costs_no_report(run: WrittenRun) -> None:
     sample = hardware(10).model_dump(exclude={"n", "type"}) | {"time": float("nan")}
     with run.folder.hardware_metrics.open("a") as file:
         file.write(f"{json.dumps(sample)}\n{json.dumps(sample | {'time': time, 'cpu': 1e999})}\n")
+    points = b"".join(pack(step, step) for step in (-1e308, 1e308, math.inf))
+    curve_path(run.folder.curves, "grad_norm").write_bytes(points)
+    with run.folder.events.open("ab") as events:
+        far = Eval(n=9000, step=10**400, epoch=1, loss=1.0, best=False)
+        events.write(encode(far) + b"\n")
     run.folder.identity.write_text('{"format": 1, "base": "x", "data": []}')
     (run.folder.predictions / "\N{SUPERSCRIPT TWO}").mkdir(parents=True)
     text = ended(run)
     assert "plots/memory.png" in text
     assert machine.machine_curves(run.folder)["minutes"] == [0, 1, 2, 3, 4]
     assert "identity.json" in text.split("## Not read")[1]
+    assert r"grad\_norm.png" in text.split("## Not read")[1]
 
 
 def test_a_report_that_takes_too_long_is_ended_and_that_is_said(

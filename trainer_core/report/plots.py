@@ -59,10 +59,12 @@ def draw_plots(story: Story) -> list[str]:
     drawn = []
     for name, plot in wanted.items():
         path = story.folder.plots / f"{name}.png"
-        if plot is None:
+        picture = _picture(plot) if plot is not None else None
+        if picture is None:
             path.unlink(missing_ok=True)
+            story.unread += [f"the numbers of {path.name}"] if plot is not None else []
             continue
-        write_atomically(path, _picture(plot))
+        write_atomically(path, picture)
         drawn.append(name)
     return drawn
 
@@ -202,14 +204,18 @@ def _mark(steps: Sequence[float] | Any) -> str:
     return "o" if len(steps) < 30 else ""
 
 
-def _picture(plot: Plot) -> bytes:
+def _picture(plot: Plot) -> bytes | None:
+    """The plot as PNG; None where no axis holds its numbers, those of a damaged file."""
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     FigureCanvasAgg(figure)  # no screen is needed
     axes = figure.add_subplot()
-    plot.draw(axes)
-    axes.set_xlabel(plot.width)
-    axes.set_ylabel(plot.height)
-    axes.grid(visible=True, alpha=0.3)
     data = BytesIO()
-    figure.savefig(data, format="png", dpi=100)
+    try:
+        plot.draw(axes)
+        axes.set_xlabel(plot.width)
+        axes.set_ylabel(plot.height)
+        axes.grid(visible=True, alpha=0.3)
+        figure.savefig(data, format="png", dpi=100)
+    except (ValueError, ArithmeticError):
+        return None
     return data.getvalue()

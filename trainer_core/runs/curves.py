@@ -83,7 +83,7 @@ class Curve:
 
     def thinned(self, points: int) -> tuple[Floats, Floats]:
         """At most about `points` of the finite points, keeping each bucket's lowest and highest."""
-        finite = np.isfinite(self.values)
+        finite = np.isfinite(self.values) & np.isfinite(self.steps)
         steps, values = self.steps[finite], self.values[finite]
         if len(steps) <= points:
             return steps, values
@@ -135,7 +135,7 @@ def read_curve(folder: RunFolder, name: str) -> Curve:
     """A curve of a run; empty where there is none. Raises OSError."""
     try:
         return load_curve(curve_path(folder.curves, name))
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return Curve()
 
 
