@@ -2,26 +2,28 @@
 something to whoever shows it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from trainer_core.text import one_line
 
-_MOST = 200
+# A message with a command in it, or an answer, has room; the value of a setting needs less.
+LONG, SHORT = 2000, 200
 
 
-def shown(text: str) -> str:
+def shown(text: str, limit: int = LONG) -> str:
     """`text` as it reads, in a paragraph or a cell."""
-    return re.sub(r"([\\`*_{}\[\]<>#|!~&$])", r"\\\1", one_line(text, limit=_MOST))
+    return re.sub(r"([\\`*_{}\[\]<>#|!~&$])", r"\\\1", one_line(text, limit=limit))
 
 
 def code(text: str) -> str:
     """`text` between backticks."""
-    plain = one_line(text, limit=_MOST).replace("`", "'")
+    plain = one_line(text, limit=SHORT).replace("`", "'")
     return f"`{plain}`"
 
 
-def table(heads: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
-    """A table of `rows`, each with as many cells as there are heads."""
-    lines = [heads, ("---",) * len(heads)]
-    lines += [tuple(shown(str(cell)) for cell in row) for row in rows]
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]], limit: int = LONG) -> str:
+    """A table of `rows`, each with as many cells as there are heads, of at most `limit` characters
+    each."""
+    lines = [tuple(shown(head, limit) for head in heads), ("---",) * len(heads)]
+    lines += [tuple(shown(str(cell), limit) for cell in row) for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

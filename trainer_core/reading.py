@@ -5,6 +5,7 @@ into memory, and whatever is wrong ends as one sentence.
 """
 
 import json
+import math
 import os
 import stat
 from pathlib import Path
@@ -81,6 +82,15 @@ def json_object(text: str | bytes, where: str) -> dict[str, Any]:
     except ValueError as error:  # a number of too many digits, bytes that are no text
         raise UserError(f"{where} cannot be read: {error}", hint="Fetch it again.") from None
     return data
+
+
+def finite(value: object) -> float | None:
+    """A number of such a file that can be counted with: 1e999 is none, nor is one without end."""
+    try:
+        number = float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _too_deep(data: Any) -> bool:

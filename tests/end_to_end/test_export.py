@@ -223,7 +223,7 @@ def header_of_a_giant(path: Path) -> None:
 
 @pytest.fixture
 def exporting(cli: Cli, run: Path) -> Path:
-    """An export in the middle of its longest step, building ONNX."""
+    """An export in the middle of its longest step, building ONNX, with a GGUF file made."""
     cli.start("export", str(run), "-f", "gguf,onnx")
     place = run / "exports" / "1"
     wait_for(lambda: any("ONNX" in event.get("detail", "") for event in events(place)))
@@ -252,7 +252,10 @@ def test_a_stop_leaves_what_is_whole_and_nothing_else(cli: Cli, exporting: Path)
     cli.run("stop", str(exporting))
     status = json.loads((exporting / "status.json").read_text())
     assert (status["state"], status["exit_status"]) == ("stopped", 130)
-    assert left_over(exporting) == ["tiny-Q8_0.gguf"]
+    assert left_over(exporting) == ["check.json", "tiny-Q8_0.gguf"]
+    assert check_of(exporting)["artefacts"]["tiny-Q8_0.gguf"]["passed"]
+    shown = cli.run("runs", "show", str(exporting.parents[1])).stdout
+    assert "tiny-Q8_0.gguf: check passed" in " ".join(shown.split())
 
 
 def test_a_killed_job_leaves_what_is_whole_and_nothing_else(cli: Cli, exporting: Path) -> None:
@@ -263,7 +266,7 @@ def test_a_killed_job_leaves_what_is_whole_and_nothing_else(cli: Cli, exporting:
     assert command.wait(60) == 1
     _, alive = psutil.wait_procs(below, timeout=20)
     assert not alive
-    assert left_over(exporting) == ["tiny-Q8_0.gguf"]
+    assert left_over(exporting) == ["check.json", "tiny-Q8_0.gguf"]
 
 
 def test_a_run_exports_itself_when_it_has_finished(cli: Cli) -> None:

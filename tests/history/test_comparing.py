@@ -1,5 +1,6 @@
 """Two runs side by side."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from tests.tui.written_runs import WrittenRun
 from trainer_core.cli.runs_diff import diff_lines
 from trainer_core.history.comparing import Comparison, compare_runs
 from trainer_core.history.reading import read_facts
+from trainer_core.runs.events import Scored
+from trainer_core.runs.multi_run_events import Spread
 
 
 def compared(a: WrittenRun, b: WrittenRun) -> Comparison:
@@ -84,6 +87,41 @@ def test_scores_of_the_same_prompts(tmp_path: Path) -> None:
     assert (exact.a.value, exact.b.value) == (1.0, 3 / 18)
     assert exact.difference.low <= exact.difference.value == -15 / 18 <= exact.difference.high < 0
     assert "18 prompts of A's predictions/2" in "\n".join(diff_lines(found))
+
+
+def test_perplexity_and_how_answers_were_made(tmp_path: Path) -> None:
+    a, b = (finished(tmp_path / name, name) for name in "ab")
+    answers = {f"{n}?": (str(n), str(n)) for n in range(20)}
+    how = {"temperature": 0.0, "top_p": 1.0}
+    prediction(a, answers, nats=2.0, sampling={**how, "max_tokens": 256, "seed": 1})
+    prediction(b, answers, nats=4.0, sampling={**how, "max_tokens": 5, "seed": 2})
+    found = compared(a, b)
+    assert found.answers is not None
+    known = {score.name: score for score in found.answers.scores}["perplexity"]
+    assert (known.a.value, known.b.value) == pytest.approx((math.e, math.e**2))
+    page = "\n".join(diff_lines(found))
+    assert "not answered alike: max_tokens 256 and 5\n" in page
+    prediction(b, answers, sampling={"max_tokens": 256, "temperature": 0.5, "seed": 2})
+    said = "not answered alike: temperature 0 and 0.5, top_p 1 and null, seed 1 and 2\n"
+    assert said in "\n".join(diff_lines(compared(a, b)))
+
+
+def test_scores_while_training(tmp_path: Path) -> None:
+    runs = []
+    for name, value in (("a", 0.25), ("b", 0.5)):
+        run = WrittenRun(tmp_path / name, name)
+        for step in (20, 40):
+            spread = Spread(value=value * step / 40, low=0, high=1)
+            scores = {"exact": spread, **({"chrf": spread} if name == "a" else {})}
+            run.say(Scored(step=step, rows=20, scores=scores))
+        run.close()
+        runs.append(run)
+    found = compared(*runs)
+    (exact,) = found.curves  # what only one of them has is no comparison
+    assert (exact.name, exact.steps) == ("score_exact", [20, 40])
+    assert (exact.a, exact.b) == ([0.125, 0.25], [0.25, 0.5])
+    page = [line.split() for line in diff_lines(found)]
+    assert ["exact", "+0.125", "+0.250", "0.250,", "0.500"] in page
 
 
 def test_a_run_that_never_began(tmp_path: Path) -> None:

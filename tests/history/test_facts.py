@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.history.written import checkpoint, entry_of, export, finished, prediction
-from tests.tui.written_runs import metrics
+from tests.history.written import checkpoint, compared, entry_of, export, finished, prediction
+from tests.tui.written_runs import WrittenRun, metrics
 from trainer_core.cli.runs_page import page_lines
 from trainer_core.history.facts import RunFacts
 from trainer_core.history.reading import read_facts
-from trainer_core.runs.events import Plan
+from trainer_core.runs.curves import pack
+from trainer_core.runs.events import Failed, Hardware, Plan
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.recorder import Recorder
 
@@ -26,8 +27,8 @@ def facts(tmp_path: Path) -> RunFacts:
     run = finished(tmp_path / "run", "one", "training.steps=10")
     checkpoint(run.folder, 5)
     export(run, **{"a-Q8_0.gguf": PASSED, "b.gguf": FAILED, "adapter": None})
-    prediction(run, {"a?": ("A", "A"), "b?": ("B", "C")})
-    prediction(run, {"a?": ("A", "x")}, base=True)
+    ours = prediction(run, {"a?": ("A", "A"), "b?": ("B", "C")})
+    compared(ours, prediction(run, {"a?": ("A", "x")}, base=True))
     return read_facts(entry_of(run))
 
 
@@ -65,6 +66,9 @@ def test_what_was_made(facts: RunFacts) -> None:
     first, base = facts.predictions
     assert (first.asked, first.rows, first.base, base.base) == ("split test", 2, False, True)
     assert first.scores["exact"].value == 0.5
+    assert (first.model, first.other_model, base.model) == (
+        "what was trained", "the base", "the base",
+    )  # fmt: skip
 
 
 def test_the_page_has_all_of_it_in_80_columns(facts: RunFacts) -> None:
@@ -74,7 +78,8 @@ def test_the_page_has_all_of_it_in_80_columns(facts: RunFacts) -> None:
     for words in (
         "10 of 10", "2.0000 → 0.2000, lowest 0.2000 at step 10", "0.3000 at best (step 10)",
         "train 508 of", "a-Q8_0.gguf: check passed", "b.gguf: CHECK FAILED: likeliest",
-        "adapter: not checked", "split test, 2 rows", "exact 0.500", "the adapter may be too small",
+        "adapter: not checked", "what was trained, split test, 2 rows; beside the base",
+        "exact  0.500  [0.000, 1.000]  +0.250  [+0.125, +0.375]", "the adapter may be too small",
         "training.learning_rate",
     ):  # fmt: skip
         assert words in said
@@ -146,6 +151,51 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     assert "exports/1/check.json" in said
     assert facts.loss is not None  # the rest is there
     assert "cannot be read" in page_lines(facts)
+
+
+HOSTILE = ['{"tokens": 1e999}', "[" * 100_000, f'{{"tokens": 1{"0" * 4000}}}', '{"tokens": NaN}']
+
+
+@pytest.mark.parametrize("line", HOSTILE)
+def test_no_number_and_no_nesting_is_too_much(tmp_path: Path, line: str) -> None:
+    run = finished(tmp_path / "run", "one")
+    files = (run.folder.training_metrics, run.folder.hardware_metrics, run.folder.events)
+    for name in ("log", "train_end"):
+        event = line.replace("{", f'{{"event": "{name}", "time": 1e999, "memory_peak": 1e999, ')
+        for path in files:
+            with path.open("a") as file:
+                file.write(f"{event}\n")
+    (run.folder.path / "run-01").mkdir()
+    for name in ("identity.json", "replay.json", "run-01/done.json", "resolved.yaml"):
+        (run.folder.path / name).write_text(line)
+    run.folder.curves.joinpath("eval_loss.f64").write_bytes(pack(float("inf"), 1.0))
+    facts = read_facts(entry_of(run))
+    assert facts.loss is not None
+    json.loads(facts.model_dump_json())
+    assert page_lines(facts)
+
+
+def test_memory_of_a_run_that_broke_off(tmp_path: Path) -> None:
+    run = WrittenRun(tmp_path / "run", "one")
+    run.say(Plan(total_steps=10, epochs=1, values={}, reasons={}))
+    sample = {"cpu": 1, "ram_used": 9, "ram_total": 9, "disk_used": 0, "disk_total": 0}
+    for taken in (2, 5, 3):
+        run.say(Hardware.model_validate({**sample, "process_ram": taken << 30}))
+    run.say(Failed(message="killed", step=3))
+    run.close()
+    facts = read_facts(entry_of(run))
+    assert (facts.memory.peak, facts.memory.sampled) == (5 << 30, True)
+    assert "5.0 GiB at most, as sampled" in "\n".join(page_lines(facts))
+
+
+@pytest.mark.parametrize("path", ["/", "../../..", "a/../../b", "x" * 5000])
+def test_an_export_names_nothing_outside_its_folder(tmp_path: Path, path: str) -> None:
+    run = finished(tmp_path / "run", "one")
+    export(run, **{path: PASSED})
+    (run.folder.exports / "\N{SUPERSCRIPT TWO}").mkdir()  # a digit, and no number
+    facts = read_facts(entry_of(run))
+    assert facts.exports == []
+    assert any("exports/1/check.json" in words for words in facts.unread)
 
 
 def test_how_to_go_on_with_one_that_broke_off(tmp_path: Path) -> None:

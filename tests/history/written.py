@@ -81,18 +81,38 @@ def export(run: WrittenRun, **artefacts: Any) -> None:
     (folder.path / "check.json").write_text(json.dumps(check))
 
 
-def prediction(run: WrittenRun, answers: dict[str, tuple[str, str]], *, base: bool = False) -> None:
-    """The next prediction job of a run: by prompt what was expected and what was answered."""
+def prediction(
+    run: WrittenRun,
+    answers: dict[str, tuple[str, str]],
+    *,
+    base: bool = False,
+    nats: float | None = None,
+    **asked: Any,
+) -> RunFolder:
+    """The next prediction job of a run: by prompt what was expected and what was answered; `asked`
+    is what its request says besides. With `nats`, that is the loss of two tokens of each row."""
     folder = job_folder(run.folder.predictions, "predict")
     lines = [
-        json.dumps({"row": row, "prompt": prompt, "expected": expected, "answer": answer})
+        json.dumps({"row": row, "prompt": prompt, "expected": expected, "answer": answer}
+                   | ({"nats": nats, "trained_tokens": 2} if nats is not None else {}))
         for row, (prompt, (expected, answer)) in enumerate(answers.items())
-    ]
+    ]  # fmt: skip
     folder.predictions_file.write_text("\n".join(lines) + "\n")
-    (folder.path / "request.json").write_text(json.dumps({"split": "test", "base": base}))
+    request = {"source": str(run.folder.path), "base": base, **(asked or {"split": "test"})}
+    (folder.path / "request.json").write_text(json.dumps(request))
     right = sum(one == other for one, other in answers.values()) / len(answers)
     scores = {"exact": {"value": right, "low": 0.0, "high": 1.0}}
-    (folder.path / "summary.json").write_text(json.dumps({"rows": len(lines), "scores": scores}))
+    summary = {**request, "rows": len(lines), "scores": scores}
+    (folder.path / "summary.json").write_text(json.dumps(summary))
+    return folder
+
+
+def compared(ours: RunFolder, theirs: RunFolder) -> None:
+    """What `backprop eval` writes of two predictions."""
+    spread = {"value": 0.25, "low": 0.125, "high": 0.375}
+    scores = {"exact": {"value": spread, "other": spread, "difference": spread}}
+    facts = {"format": 1, "other": str(theirs.path), "scores": scores}
+    (ours.path / "eval.json").write_text(json.dumps(facts))
 
 
 def job_folder(parent: Path, job: str) -> RunFolder:

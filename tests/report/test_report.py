@@ -1,17 +1,23 @@
 """What a person reads when a run has ended, however it ended."""
 
+import json
+import math
 import re
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from tests.history.written import export
+from tests.history.written import compared, export, prediction
 from tests.tui.written_runs import WrittenRun
+from trainer_core.hardware.gpus import Gpu
+from trainer_core.report import machine
 from trainer_core.report.comparison import write_comparison
 from trainer_core.report.plots import draw_together
 from trainer_core.report.write import write_report
+from trainer_core.runs.curves import curve_path, pack
 from trainer_core.runs.events import (
     Answer,
     Checkpoint,
@@ -21,9 +27,14 @@ from trainer_core.runs.events import (
     Finished,
     Hardware,
     Notice,
+    Plan,
     Samples,
+    Scored,
     Stage,
+    encode,
 )
+from trainer_core.runs.multi_run_events import Spread
+from trainer_core.worker import reporting
 
 GIB = 1 << 30
 
@@ -128,6 +139,98 @@ def test_exports_and_how_their_checks_went(run: WrittenRun) -> None:
     assert "check.json" in ended(run).split("## Not read")[1]
 
 
+def test_scores_while_training(run: WrittenRun) -> None:
+    for step, value in ((20, 0.25), (40, 0.75)):
+        found = {name: Spread(value=value, low=0.2, high=0.8) for name in ("exact", "chrf")}
+        run.say(Scored(step=step, rows=20, scores=found))
+    text = ended(run)
+    assert "While training, at step 40: 20 rows of validation" in text
+    assert rows(text, "Scores")[2:] == [
+        ["exact", "0.750 (0.200 to 0.800)"], ["chrf", "0.750 (0.200 to 0.800)"],
+    ]  # fmt: skip
+    assert "(plots/scores.png)" in text
+    assert (run.folder.plots / "scores.png").is_file()
+
+
+def test_scores_of_answers_say_whose_they_are(run: WrittenRun, tmp_path: Path) -> None:
+    run.folder.config.write_text("")
+    first = prediction(run, {"a?": ("A", "A"), "b?": ("B", "x")}, checkpoint="step-20", split=None)
+    summary = json.loads((first.path / "summary.json").read_text()) | {"split": "validation"}
+    (first.path / "summary.json").write_text(json.dumps(summary))
+    base = prediction(run, {"a?": ("A", "x")}, base=True, prompts=str(first.predictions_file))
+    compared(first, base)
+    other = WrittenRun(tmp_path / "other", "an|other")
+    other.folder.config.write_text("")
+    of_other = prediction(other, {"a?": ("A", "x")}, prompts=str(first.predictions_file))
+    compared(prediction(run, {"a?": ("A", "A")}, prompts="/away/questions.txt"), of_other)
+    text = ended(run)
+    other.close()
+    part = text.split("## Scores\n")[1].split("\n## ")[0]
+    assert "`predictions/1`: step-20, 2 rows (split validation)" in part
+    assert "`predictions/2`: the base, 1 row (split validation)" in part
+    assert "`predictions/3`: what was trained, 1 row (prompts questions.txt)" in part
+    cells = rows(text, "Scores")
+    assert cells[0] == ["score", "value (95 %)", "difference from the base"]
+    assert cells[2] == ["exact", "0.500 (0.000 to 1.000)", "+0.250 (+0.125 to +0.375)"]
+    assert cells[3] == ["score", "value (95 %)"]
+    assert cells[6][2] == "difference from what was trained of an\\|other"
+
+
+@pytest.mark.parametrize(("device", "taken"), [("RAM", "1.0 GiB"), ("GPU 1: X", "3.0 GiB")])
+def test_memory_of_a_run_that_broke_off(run: WrittenRun, device: str, taken: str) -> None:
+    memory = {"device": device, "total": 2 * GIB}
+    run.say(Plan(total_steps=100, epochs=1, values={}, reasons={}, memory=memory))
+    gpus = [Gpu(index=n, name="X", memory_used=used * GIB) for n, used in enumerate((9, 3))]
+    run.say(hardware(6).model_copy(update={"gpus": gpus}))
+    said = f"{taken} at most in the samples of the machine; the plan said 2.0 GiB"
+    assert ["memory", said] in rows(ended(run, Failed(message="killed", step=40)), "Results")
+
+
+def test_a_long_run_has_no_more_points_than_can_be_drawn(
+    run: WrittenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "MOST_POINTS", 10)
+    high = hardware(33).model_copy(update={"cpu": 99.0})
+    run.say(*(hardware(minute) for minute in range(5, 33)), high)
+    run.say(*(hardware(minute) for minute in range(34, 95)))
+    found = machine.machine_curves(run.folder)
+    assert 10 <= len(found["minutes"]) < 20
+    assert found["minutes"][-1] == 94
+    assert found["minutes"] == sorted(found["minutes"])
+    assert max(found["cpu"]) == 99.0
+
+
+def test_what_is_damaged_costs_no_report(run: WrittenRun) -> None:
+    with run.folder.hardware_metrics.open("a") as file:
+        for line in ('{"time": NaN}', '{"time": 1e999, "cpu": 1}', "[" * 100_000, '{"gpus": [3]}'):
+            file.write(f"{line}\n")
+    time = 1e9 + 600
+    sample = hardware(10).model_dump(exclude={"n", "type"}) | {"time": float("nan")}
+    with run.folder.hardware_metrics.open("a") as file:
+        file.write(f"{json.dumps(sample)}\n{json.dumps(sample | {'time': time, 'cpu': 1e999})}\n")
+    points = b"".join(pack(step, step) for step in (-1e308, 1e308, math.inf))
+    curve_path(run.folder.curves, "grad_norm").write_bytes(points)
+    with run.folder.events.open("ab") as events:
+        far = Eval(n=9000, step=10**400, epoch=1, loss=1.0, best=False)
+        events.write(encode(far) + b"\n")
+    run.folder.identity.write_text('{"format": 1, "base": "x", "data": []}')
+    (run.folder.predictions / "\N{SUPERSCRIPT TWO}").mkdir(parents=True)
+    text = ended(run)
+    assert "plots/memory.png" in text
+    assert machine.machine_curves(run.folder)["minutes"] == [0, 1, 2, 3, 4]
+    assert "identity.json" in text.split("## Not read")[1]
+    assert r"grad\_norm.png" in text.split("## Not read")[1]
+
+
+def test_a_report_that_takes_too_long_is_ended_and_that_is_said(
+    run: WrittenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "WRITER", (sys.executable, "-c", "import time; time.sleep(60)"))
+    monkeypatch.setattr(reporting, "SECONDS", 0.1)
+    reporting.report_on(run.folder)
+    assert f"backprop report {run.folder.path}" in run.folder.worker_log.read_text()
+
+
 def test_plots_replace_those_of_before(run: WrittenRun) -> None:
     write_report(run.folder)
     (run.folder.curves / "learning_rate.f64").unlink()
@@ -149,11 +252,36 @@ def test_plots_replace_those_of_before(run: WrittenRun) -> None:
          "**Failed** at step 40 of 100: the GPU is gone. Reset it."),
         (Finished(outcome="stopped", step=40, elapsed=1.0, message="stopped and saved at step 40"),
          "**Stopped** at step 40 of 100: stopped and saved at step 40."),
+        (Failed(message="it is empty", hint="See ../data/train.jsonl:3", step=40),
+         "step 40 of 100: it is empty. See ../data/train.jsonl:3\n"),
         (Stage(stage="training"), "**Died**, at step 40 of 100."),
     ],
 )  # fmt: skip
 def test_however_it_ends(run: WrittenRun, last: Event, said: str) -> None:
     assert said in ended(run, last)
+
+
+def test_a_message_is_whole(run: WrittenRun) -> None:
+    hint = f"{'say it again and ' * 40}backprop train --resume /home/me/runs/a-run"
+    text = ended(
+        run,
+        Notice(message="a warning", hint=hint),
+        answered("during", 40, hint),
+        Failed(message="gone", hint=hint, step=40),
+    )
+    assert text.count("backprop train --resume /home/me/runs/a-run") == 3
+
+
+def test_of_very_many_the_ends_are_shown(run: WrittenRun) -> None:
+    for step in range(1, 101):
+        run.say(answered("during", step, f"answer {step}"), Notice(message=f"warning {step}"))
+    text = ended(run)
+    answers = [row[1] for row in rows(text, "Sample answers")[3:]]
+    assert answers[0] == "before"
+    assert answers[1:7] == ["step 1", "step 2", "step 3", "step 4", "… 91 more", "step 96"]
+    assert len(answers) == 11
+    warnings = text.split("## Warnings")[1].split("##")[0].strip().splitlines()
+    assert (warnings[5], warnings[-1], len(warnings)) == ("- … 91 more", "- warning 100.", 11)
 
 
 def test_a_run_that_never_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +332,8 @@ def test_the_page_needs_nothing_beside_it_and_runs_nothing(run: WrittenRun) -> N
 
 
 def test_runs_in_one_picture(run: WrittenRun, tmp_path: Path) -> None:
-    together = draw_together([("a", run.folder), ("b", run.folder)], "loss", "loss")
+    folders = [("a", run.folder), (r"$\frac$", run.folder)]  # no formula, whatever is in a name
+    together = draw_together(folders, "loss", "loss")
     assert together is not None
     assert together[:4] == b"\x89PNG"
     assert draw_together([("a", run.folder)], "never", "never") is None

@@ -1,12 +1,13 @@
 """Two runs side by side on a page of 80 columns."""
 
 from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
 
-from trainer_core.cli.runs_page import origin_words, shortened, shortened_line, shown
+from trainer_core.cli.runs_page import interval, origin_words, shortened, shortened_line, shown
 from trainer_core.cli.table import table
 from trainer_core.history.comparing import Comparison, CurvePair, MaterialPair, Measure, SettingPair
 from trainer_core.history.facts import Setting
-from trainer_core.runs.multi_run_events import Spread
 from trainer_core.text import duration, one_line, size
 
 _VALUE = 22
@@ -19,7 +20,7 @@ def diff_lines(found: Comparison, *, everything: bool = False) -> list[str]:
     sections = (
         ("settings", list(_settings(found.settings, everything=everything))),
         ("data", list(_material(found.material, everything=everything))),
-        ("curves", [line for curve in found.curves for line in _curve(curve)]),
+        ("curves", list(_curves(found.curves))),
         ("scores", list(_scores(found))),
         ("measures", list(_measures(found.measures, everything=everything))),
         ("cannot be read", [f"  {one_line(words)}" for words in found.unread]),
@@ -74,8 +75,23 @@ def _material(pairs: list[MaterialPair], *, everything: bool) -> Iterator[str]:
         yield "  the same"
 
 
+def _curves(curves: list[CurvePair]) -> Iterator[str]:
+    for curve in curves:
+        if curve.name in _CURVES:
+            yield from _curve(curve)
+    scores = [curve for curve in curves if curve.name not in _CURVES and curve.steps]
+    for steps, group in groupby(scores, key=lambda curve: curve.steps):
+        yield "  scores while training, B - A"
+        rows = [("step", *(f"{step:,}" for step in steps), "A, B at the end")]
+        for curve in group:
+            differences = (f"{b - a:+.3f}" for a, b in zip(curve.a, curve.b, strict=True))
+            ends = f"{curve.last_a:.3f}, {curve.last_b:.3f}"
+            rows.append((curve.name.removeprefix("score_"), *differences, ends))
+        yield from table(rows, "    ")
+
+
 def _curve(curve: CurvePair) -> Iterator[str]:
-    name = _CURVES.get(curve.name, curve.name)
+    name = _CURVES[curve.name]
     if curve.common and curve.identical == curve.common and curve.last_a == curve.last_b:
         yield f"  {name}: the same to the last bit at all {curve.common:,} steps"
         return
@@ -103,16 +119,24 @@ def _scores(found: Comparison) -> Iterator[str]:
         yield "  no prompts that both have answered; backprop eval B --vs A asks them"
         return
     yield f"  {pair.rows:,} prompts of A's {pair.a} and B's {pair.b}, 95 % intervals"
+    others = ", ".join(_other_sampling(pair.sampling_a, pair.sampling_b))
+    if others:
+        yield f"  not answered alike: {others}"
     rows = [("", "A", "B", "B - A")]
     rows += [
-        (one_line(s.name), f"{s.a.value:.3f}", f"{s.b.value:.3f}", _interval(s.difference))
+        (one_line(s.name), f"{s.a.value:.3f}", f"{s.b.value:.3f}", interval(s.difference, "+"))
         for s in pair.scores
     ]
     yield from table(rows, "    ")
 
 
-def _interval(spread: Spread) -> str:
-    return f"{spread.value:+.3f}  [{spread.low:+.3f}, {spread.high:+.3f}]"
+def _other_sampling(a: dict[str, Any], b: dict[str, Any]) -> Iterator[str]:
+    """What differs in how answers were made; the likeliest token needs no dice."""
+    drawn = a.get("temperature") or b.get("temperature")
+    for name in ("max_tokens", "temperature", *(("top_p", "seed") if drawn else ())):
+        ours, theirs = a.get(name), b.get(name)
+        if ours != theirs:
+            yield f"{name} {shown(ours)} and {shown(theirs)}"
 
 
 def _measures(measures: list[Measure], *, everything: bool) -> Iterator[str]:

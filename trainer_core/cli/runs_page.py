@@ -15,6 +15,7 @@ from trainer_core.history.facts import (
     RunFacts,
     Setting,
 )
+from trainer_core.runs.multi_run_events import Spread
 from trainer_core.text import duration, one_line, size
 
 WIDTH = 80
@@ -102,9 +103,10 @@ def _memory(run: RunFacts) -> str:
     peak, planned = run.memory.peak, run.memory.planned
     if peak is None:
         return f"{size(planned)} of {run.memory.device} planned" if planned else ""
-    if not planned:
-        return f"{size(peak)} at most"
-    return f"{size(peak)} at most; the plan said {size(planned)}, {planned / peak - 1:+.0%}"
+    most = f"{size(peak)} at most{', as sampled' if run.memory.sampled else ''}"
+    if not planned or not peak:
+        return most
+    return f"{most}; the plan said {size(planned)}, {planned / peak - 1:+.0%}"
 
 
 def _trained(run: RunFacts) -> Iterator[tuple[str, ...]]:
@@ -144,14 +146,24 @@ def _checked(made: Artefact) -> str:
 
 def _predictions(predictions: list[PredictionFacts]) -> Iterator[str]:
     for one in predictions:
-        what = f"{'the base, ' if one.base else ''}{one_line(one.asked, limit=40)}"
-        rows = f", {one.rows:,} rows" if one.rows else ""
-        checkpoint = f", {one.checkpoint}" if one.checkpoint else ""
-        yield f"  {one.place}  {one.state}: {what}{rows}{one_line(checkpoint)}"
-        scores = [f"{one_line(name)} {s.value:.3f}" for name, s in one.scores.items()]
-        yield from _wrapped("", ", ".join(scores), 4)
-        better = [f"{one_line(name)} {s.value:+.3f}" for name, s in one.compared.items()]
-        yield from _wrapped("", f"beside another: {', '.join(better)}" if better else "", 4)
+        rows = f", {one.rows:,} row{'s' if one.rows != 1 else ''}" if one.rows else ""
+        what = f"{one.state}: {one.model}, {one_line(one.asked, limit=40)}{rows}"
+        beside = f"; beside {one.other_model}" if one.compared else ""
+        yield from _wrapped(f"  {one.place}  ", one_line(f"{what}{beside}"), 4)
+        names = dict.fromkeys([*one.scores, *one.compared])
+        heads = [("", "value", "difference" if beside else "")] if names else []
+        lines = [
+            (one_line(name), interval(one.scores.get(name)), interval(one.compared.get(name), "+"))
+            for name in names
+        ]
+        yield from table([*heads, *lines], "    ")
+
+
+def interval(found: Spread | None, sign: str = "") -> str:
+    """A number with its 95 % interval."""
+    if found is None:
+        return ""
+    return f"{found.value:{sign}.3f}  [{found.low:{sign}.3f}, {found.high:{sign}.3f}]"
 
 
 def _settings(run: RunFacts) -> Iterator[str]:
@@ -183,7 +195,7 @@ def _listed(lines: list[str]) -> Iterator[str]:
 
 
 def _after(words: str) -> str:
-    return f": {one_line(words, limit=200)}" if words else ""
+    return f": {one_line(words, limit=2000)}" if words else ""
 
 
 def _wrapped(head: str, words: str, indent: int) -> list[str]:

@@ -140,8 +140,9 @@ class _Job:
             check=check,
             commands=artefact.commands(place) if check is None or check.passed else [],
         )
-        self._recorder.record(made)
         self._made.append(made)
+        self._write_check(shop.source)  # each time: an export may end at any moment
+        self._recorder.record(made)
 
     def _check(self, artefact: Artefact, shop: Workshop, half: Path) -> Check:
         assert self._reference is not None  # noqa: S101 - the caller looked
@@ -159,7 +160,6 @@ class _Job:
     def _hand_on(self, source: Source) -> None:
         """What is done with it all: the card, Ollama, the hub. Nothing that failed goes further."""
         good = [made for made in self._made if made.check is None or made.check.passed]
-        self._write_check(source)
         write_card(self._folder.path, source, good)
         if self._failed:
             raise BackpropError(
@@ -192,7 +192,7 @@ class _Job:
         self.summary = f"{len(good)} {how}, {taken}"
 
     def _write_check(self, source: Source) -> None:
-        """check.json: what was compared with what, and every number of it."""
+        """check.json: what is made so far, what was compared with what, and every number of it."""
         reference = self._reference
         found: dict[str, object] = {
             "format": FORMAT,

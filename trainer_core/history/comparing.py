@@ -1,20 +1,24 @@
 """Two runs side by side: settings, data, curves, scores, speed and memory."""
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from trainer_core.errors import UserError
-from trainer_core.history.facts import FORMAT, Fact, RunFacts, Setting
+from trainer_core.history.facts import FORMAT, Fact, PredictionFacts, RunFacts, Setting
 from trainer_core.history.measured import Points, read_points
+from trainer_core.reading import finite, json_object
+from trainer_core.runs.curves import score_curve
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.jsonl import read_lines
 from trainer_core.runs.multi_run_events import Spread
-from trainer_core.scoring.answers import fitting
-from trainer_core.scoring.compare import compare, scores_by_name
+from trainer_core.scoring.answers import SCORES, fitting
+from trainer_core.scoring.compare import PERPLEXITY, compare, scores_by_name
+from trainer_core.scoring.perplexity import Known, compare_perplexity
 
 # Where curves are compared.
 PLACES = 5
@@ -65,11 +69,14 @@ class ScorePair(Fact):
 
 
 class AnswersPair(Fact):
-    """Folders of predictions in which both answered the same prompts, so many of them."""
+    """Folders of predictions in which both answered the same prompts, so many of them, and how
+    each chose its tokens (max_tokens, temperature, top_p, seed)."""
 
     a: str
     b: str
     rows: int
+    sampling_a: dict[str, Any] = {}
+    sampling_b: dict[str, Any] = {}
     scores: list[ScorePair] = []
 
 
@@ -101,13 +108,15 @@ def compare_runs(a: RunFacts, b: RunFacts) -> Comparison:
     found = Comparison(a=a.id, b=b.id, unread=[f"{r.id}: {x}" for r in (a, b) for x in r.unread])
     found.settings = _settings(a, b)
     found.material = _material(a, b)
-    for name in ("loss", "eval_loss"):
+    for name in ("loss", "eval_loss", *map(score_curve, SCORES)):
         try:
             pair = _curves(name, *(read_points(_folder(run), name) for run in (a, b)))
         except OSError as error:
             found.unread.append(f"curves/{name}: {error.strerror}")
             continue
-        found.curves += [pair] if pair.last_a is not None or pair.last_b is not None else []
+        wanted = any if name in ("loss", "eval_loss") else all
+        if wanted(last is not None for last in (pair.last_a, pair.last_b)):
+            found.curves.append(pair)
     try:
         found.answers = _answers(a, b)
     except (OSError, UserError) as error:
@@ -174,8 +183,9 @@ def _curves(name: str, a: Points, b: Points) -> CurvePair:
     for curve, at, values in ((a, at_a, pair.a), (b, at_b, pair.b)):
         before = -1
         for place in places:
-            # A step's loss is that of its few rows; a validation's is of all of them.
-            first = place if name == "eval_loss" else before + 1
+            # A step's loss is that of its few rows; a validation's is of all of them, and a score's
+            # of the same ones each time.
+            first = before + 1 if name == "loss" else place
             values.append(float(np.mean(curve.values[at[first : place + 1]])))
             before = place
     return pair
@@ -183,27 +193,30 @@ def _curves(name: str, a: Points, b: Points) -> CurvePair:
 
 def _answers(a: RunFacts, b: RunFacts) -> AnswersPair | None:
     """The newest folders with the most prompts in common."""
-    ours, theirs = _answered(a), _answered(b)
-    best: tuple[str, str, list[str]] | None = None
-    for place, lines in ours.items():
-        for other, others in theirs.items():
-            common = [prompt for prompt in lines if prompt in others]
-            if common and (best is None or len(common) >= len(best[2])):
-                best = place, other, common
-    if best is None:
+    ours, theirs = _asked(a), _asked(b)
+    pairs = [(len(ours[one] & theirs[other]), one, other) for one in ours for other in theirs]
+    rows, place, other = max(reversed(pairs), key=lambda pair: pair[0], default=(0, "", ""))
+    if not rows:
         return None
-    place, other, common = best
-    expected = [ours[place][prompt]["expected"] for prompt in common]
+    common = ours[place] & theirs[other]
+    of_a, of_b = _lines(a, place, common), _lines(b, other, common)
+    expected = [line["expected"] for line in of_a.values()]
     found = compare(
-        scores_by_name(_known(fitting(expected), a, place)),
+        scores_by_name(_known_then(fitting(expected), a, place)),
         expected,
-        [theirs[other][prompt]["answer"] for prompt in common],
-        [ours[place][prompt]["answer"] for prompt in common],
+        [of_b[mark]["answer"] for mark in of_a],
+        [line["answer"] for line in of_a.values()],
     )
+    known = [(_known(of_b[mark]), _known(line)) for mark, line in of_a.items()]
+    both = [(one, beside) for one, beside in known if one is not None and beside is not None]
+    if both:
+        found[PERPLEXITY] = compare_perplexity(*zip(*both, strict=True))
     return AnswersPair(
         a=place,
         b=other,
         rows=len(common),
+        sampling_a=_job(a, place).sampling,
+        sampling_b=_job(b, other).sampling,
         scores=[
             ScorePair(name=name, a=one.other, b=one.value, difference=one.difference)
             for name, one in found.items()
@@ -212,29 +225,43 @@ def _answers(a: RunFacts, b: RunFacts) -> AnswersPair | None:
     )
 
 
-def _known(names: list[str], run: RunFacts, place: str) -> list[str]:
+def _known_then(names: list[str], run: RunFacts, place: str) -> list[str]:
     """Those that were computed of the answers then: some need a library that may not be here."""
-    scored = next((one.scores for one in run.predictions if one.place == place), {})
-    return [name for name in names if name in scored]
+    return [name for name in names if name in _job(run, place).scores]
 
 
-def _answered(run: RunFacts) -> dict[str, dict[str, Mapping[str, Any]]]:
-    """Of what was trained, not of its base: by folder the lines whose answer is expected, by what
-    was asked."""
-    found = {}
-    for job in run.predictions:
-        if job.base or job.state != "finished":
+def _known(line: Mapping[str, Any]) -> Known | None:
+    """How well the model knows the row's trained tokens."""
+    nats, tokens = finite(line.get("nats")), finite(line.get("trained_tokens"))
+    return (nats, int(tokens)) if nats is not None and tokens and tokens >= 1 else None
+
+
+def _job(run: RunFacts, place: str) -> PredictionFacts:
+    return next(one for one in run.predictions if one.place == place)
+
+
+def _asked(run: RunFacts) -> dict[str, set[bytes]]:
+    """What was trained was asked, not its base: by folder the marks of the prompts. There may be
+    many folders, and each may be large."""
+    jobs = [one.place for one in run.predictions if not one.base and one.state == "finished"]
+    return {place: {mark for mark, _ in _answered(run, place)} for place in jobs}
+
+
+def _lines(run: RunFacts, place: str, wanted: Set[bytes]) -> dict[bytes, Mapping[str, Any]]:
+    """The lines of these marks, in the order of the file."""
+    return {mark: line for mark, line in _answered(run, place) if mark in wanted}
+
+
+def _answered(run: RunFacts, place: str) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
+    """The lines whose answer is expected, each with a mark of what was asked and is expected."""
+    for line, _ in read_lines(RunFolder(_folder(run).path / place).predictions_file):
+        try:
+            one = json_object(line, place)
+        except UserError:
             continue
-        lines: dict[str, Mapping[str, Any]] = {}
-        for line, _ in read_lines(RunFolder(_folder(run).path / job.place).predictions_file):
-            try:
-                one = json.loads(line)
-                if isinstance(one["expected"], str) and isinstance(one["answer"], str):
-                    lines[json.dumps([one["prompt"], one["expected"]])] = one
-            except (ValueError, KeyError, TypeError):
-                continue
-        found[job.place] = lines
-    return found
+        if isinstance(one.get("expected"), str) and isinstance(one.get("answer"), str):
+            asked = json.dumps([one.get("prompt"), one["expected"]]).encode()
+            yield hashlib.blake2b(asked, digest_size=16).digest(), one
 
 
 def _measures(a: RunFacts, b: RunFacts) -> list[Measure]:

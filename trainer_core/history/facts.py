@@ -31,11 +31,13 @@ class CurveFacts(Fact):
 
 
 class MemoryFacts(Fact):
-    """Bytes: what the run took at most, and what the plan had said."""
+    """Bytes: what the run took at most, and what the plan had said. A run that broke off did not
+    measure it: then it is the most in the samples of the machine."""
 
     device: str = ""
     planned: int | None = None
     peak: int | None = None
+    sampled: bool = False
 
 
 class Setting(Fact):
@@ -83,17 +85,22 @@ class ExportFacts(Fact):
 
 
 class PredictionFacts(Fact):
-    """Prompts that were answered; by the base model, if `base`. `compared` has the differences of
-    an evaluation against `other`, a folder of answers."""
+    """Prompts that were answered by `model`, said in words: `the base` (as `base` says), `step-40`,
+    `what was trained`, perhaps `of` another run. `asked` says what; of an evaluation's second job
+    what the first was asked. `compared` has the differences of an evaluation against `other`, a
+    folder of answers of `other_model`."""
 
     place: str
     state: str
     asked: str = ""
+    model: str = ""
+    sampling: dict[str, Any] = {}
     checkpoint: str | None = None
     base: bool = False
     rows: int = 0
     scores: dict[str, Spread] = {}
     other: str | None = None
+    other_model: str = ""
     compared: dict[str, Spread] = {}
     gates: list[dict[str, Any]] = []
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -20,7 +20,7 @@ from trainer_core.runs.events import Check
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.multi_run_events import Spread
 from trainer_core.runs.status import read_status, shown_state
-from trainer_core.runs.trained import UNDONE
+from trainer_core.runs.trained import UNDONE, run_of
 
 _Place = TypeVar("_Place")
 _Fact = TypeVar("_Fact")
@@ -92,7 +92,7 @@ def _part(number: int, part: RunFolder) -> PartFacts:
 
 def _jobs(folder: Path) -> list[RunFolder]:
     try:
-        found = [path for path in folder.iterdir() if path.name.isdigit() and path.is_dir()]
+        found = [path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()]
     except OSError:
         return []
     return [RunFolder(path) for path in sorted(found, key=lambda path: int(path.name))]
@@ -112,49 +112,98 @@ def _export(run: RunFolder, job: RunFolder) -> ExportFacts:
 
 
 def _artefact(job: RunFolder, path: str, how: Any) -> Artefact:
-    """`how` is its check; None where there was none."""
-    place = job.path / path
-    made = Artefact(path=path, size=size_of(place) if place.exists() else None)
-    if how is None:
-        return made
+    """`how` is its check; None where there was none. It lies in the job's folder: a file from
+    anywhere does not make us walk the whole disk."""
+    named = PurePath(path)
     try:
+        if named.anchor or ".." in named.parts:
+            raise ValueError(path)
+        place = job.path / named
+        made = Artefact(path=path, size=size_of(place) if place.exists() else None)
+        if how is None:
+            return made
         check = Check.model_validate(how)
-    except ValidationError:
+    except (OSError, ValueError):  # no path at all, or no check
         raise UnreadableError(_named(job.path / "check.json")) from None
     found = {"runtime": check.runtime, "passed": check.passed, "differs": check.failure}
     return made.model_copy(update=found)
 
 
 def _prediction(run: RunFolder, job: RunFolder) -> PredictionFacts:
-    asked = read_json(job.path / "request.json") or {}
+    request = read_json(job.path / "request.json") or {}
     summary = read_json(job.path / "summary.json") or {}
     compared = read_json(job.path / "eval.json") or {}
-    status = read_status(job)
+    status, other = read_status(job), compared.get("other")
     try:
         return PredictionFacts(
             place=str(job.path.relative_to(run.path)),
             state=shown_state(job, status) if status is not None else "",
-            asked=_asked(asked),
-            checkpoint=asked.get("checkpoint"),
-            base=asked.get("base") or False,
+            asked=_asked(request, summary, run),
+            model=_model(request, job, run),
+            sampling=request.get("sampling") or {},
+            checkpoint=request.get("checkpoint"),
+            base=request.get("base") or False,
             rows=summary.get("rows") or 0,
             scores=_SCORES.validate_python(summary.get("scores") or {}),
-            other=compared.get("other"),
+            other=other,
+            other_model=_other_model(RunFolder(Path(str(other))), run) if other else "",
             compared=_SCORES.validate_python(_differences(compared)),
             gates=compared.get("gates") or [],
         )
-    except ValidationError:
-        raise UnreadableError(f"{_named(job.path / 'summary.json')} or eval.json") from None
+    except (OSError, ValueError):
+        said = f"{_named(job.path / 'request.json')}, summary.json or eval.json"
+        raise UnreadableError(said) from None
 
 
-def _asked(request: dict[str, Any]) -> str:
-    """`split validation`, `prompts questions.txt`, or the prompt itself."""
-    for name in ("prompts", "data"):
-        if request.get(name):
-            return f"{name} {Path(str(request[name])).name}"
-    if request.get("split"):
-        return f"split {request['split']}"
-    return str(request.get("prompt") or "")
+def _asked(request: dict[str, Any], summary: dict[str, Any], run: RunFolder) -> str:
+    """`split validation`, `prompts questions.txt`, or the prompt itself. Where the prompts are what
+    another job has answered, what that one was asked, perhaps `of` another run."""
+    if request.get("prompts"):
+        prompts = Path(str(request["prompts"]))
+        first = RunFolder(prompts.parent)
+        asked_first = _json_or_nothing(first.path / "request.json")
+        if prompts != first.predictions_file or not asked_first or asked_first.get("prompts"):
+            return f"prompts {Path(str(asked_first.get('prompts') or prompts)).name}"
+        words = _asked(asked_first, _json_or_nothing(first.path / "summary.json"), run)
+        return f"{words}{_of_another(run_of(first.path), run)}"
+    if request.get("data"):
+        return f"data {Path(str(request['data'])).name}"
+    split = summary.get("split") or request.get("split")
+    return f"split {split}" if split else str(request.get("prompt") or "rows held out")
+
+
+def _model(request: dict[str, Any], job: RunFolder, run: RunFolder) -> str:
+    """Who answered, as one says it of `run`."""
+    source = Path(str(request.get("source") or job.path))
+    owner = run_of(source) or run_of(job.path)  # of one that was moved since, where it lies now
+    who = "the base" if request.get("base") else str(request.get("checkpoint") or "")
+    if owner is None:
+        return f"{who} of {source.name}" if who else source.name
+    if not who and source.is_relative_to(owner.path) and source not in (owner.path, job.path):
+        who = source.relative_to(owner.path).as_posix()
+    return f"{who or 'what was trained'}{_of_another(owner, run)}"
+
+
+def _of_another(owner: RunFolder | None, run: RunFolder) -> str:
+    """` of ID` if it is another run."""
+    if owner is None or owner.path.samefile(run.path):
+        return ""
+    status = read_status(owner)
+    return f" of {status.run if status is not None else owner.path.name}"
+
+
+def _other_model(job: RunFolder, run: RunFolder) -> str:
+    """The same of another folder of answers; its path where that is all that is known."""
+    request = _json_or_nothing(job.path / "request.json")
+    return _model(request, job, run) if request else str(job.path)
+
+
+def _json_or_nothing(path: Path) -> dict[str, Any]:
+    """What another job's file holds, if it can be read: it may be gone."""
+    try:
+        return read_json(path) or {}
+    except UnreadableError:
+        return {}
 
 
 def _differences(compared: dict[str, Any]) -> dict[str, Any]:

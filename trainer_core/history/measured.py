@@ -1,14 +1,16 @@
 """What a run measured, from its curves and its training log."""
 
-import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from trainer_core.errors import UserError
 from trainer_core.history.facts import CurveFacts
-from trainer_core.runs.curves import Floats, curve_path, load_curve
+from trainer_core.reading import finite, json_object
+from trainer_core.runs.curves import Floats, read_curve
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.jsonl import read_lines
 
@@ -33,12 +35,9 @@ class TrainingLog:
 
 def read_points(folder: RunFolder, name: str) -> Points:
     """A curve of a run; empty where there is none. Raises OSError."""
-    path = curve_path(folder.curves, name)
-    if not path.is_file():
-        return Points(np.empty(0), np.empty(0))
-    curve = load_curve(path)
-    finite = np.isfinite(curve.values) & np.isfinite(curve.steps)
-    return Points(curve.steps[finite], curve.values[finite])
+    curve = read_curve(folder, name)
+    known = np.isfinite(curve.values) & np.isfinite(curve.steps)
+    return Points(curve.steps[known], curve.values[known])
 
 
 def curve_facts(points: Points) -> CurveFacts | None:
@@ -92,6 +91,29 @@ def training_log(folder: RunFolder) -> TrainingLog:
     return log
 
 
+def sampled_peak(folder: RunFolder, device: str) -> int | None:
+    """The most memory in the samples of the machine: of `device` as a plan names it (`GPU 0: …`)
+    with whatever else was on it, else the RAM of the run's processes. Raises OSError."""
+    gpu = re.match(r"GPU (\d+):", device)
+    peak = None
+    for line, _ in read_lines(folder.hardware_metrics):
+        sample = _row(line)
+        if gpu is None:
+            found = finite(sample.get("process_ram"))
+        else:
+            gpus = sample.get("gpus")
+            found = next(
+                (
+                    finite(one.get("memory_used"))
+                    for one in (gpus if isinstance(gpus, list) else ())
+                    if isinstance(one, dict) and one.get("index") == int(gpu[1])
+                ),
+                None,
+            )
+        peak = max((x for x in (peak, found) if x is not None), default=None)
+    return int(peak) if peak is not None else None
+
+
 def metrics_rows(folder: RunFolder) -> Iterator[dict[str, Any]]:
     """Each row of the training log that can be read. Raises OSError."""
     yield from (row for line, _ in read_lines(folder.training_metrics) if (row := _row(line)))
@@ -104,13 +126,11 @@ def _add(seconds: float | None, began: float, last: bytes | None) -> float | Non
 
 
 def _number(row: dict[str, Any], name: str) -> float:
-    value = row.get(name)
-    return float(value) if isinstance(value, int | float) else 0.0
+    return finite(row.get(name)) or 0.0
 
 
 def _row(line: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(line)
-    except ValueError:
+        return json_object(line, "a line")
+    except UserError:
         return {}
-    return found if isinstance(found, dict) else {}

@@ -1,6 +1,7 @@
 """Reading the facts of a run. A file that is damaged costs its own facts and no others."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -11,11 +12,13 @@ from trainer_core.history.made import exports_of, parts_of, predictions_of
 from trainer_core.history.measured import (
     curve_facts,
     read_points,
+    sampled_peak,
     speed,
     training_log,
 )
 from trainer_core.history.replay import read_replay
 from trainer_core.planning.resolved_file import read_resolved
+from trainer_core.reading import finite
 from trainer_core.runs.events import Event, Notice, decode
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.going_on import can_resume, way_on
@@ -64,7 +67,7 @@ def read_facts(entry: RunEntry) -> RunFacts:
     ):
         try:
             read(folder, facts)
-        except (OSError, ValueError, BackpropError) as error:
+        except (OSError, ValueError, ArithmeticError, BackpropError) as error:
             facts.unread.append(one_line(f"{name}: {error}", limit=200))
     facts.size = size_of(folder.path)
     return facts
@@ -88,8 +91,11 @@ def _measured(folder: RunFolder, facts: RunFacts) -> None:
     log = training_log(folder)
     facts.seconds, facts.tokens = log.seconds, log.tokens
     facts.resumes = max(0, log.sessions - 1)
-    peak = (log.end or {}).get("memory_peak")
-    facts.memory.peak = int(peak) if isinstance(peak, int | float) else None
+    peak = finite((log.end or {}).get("memory_peak"))
+    facts.memory.peak = int(peak) if peak is not None else None
+    if log.end is None:
+        facts.memory.peak = sampled_peak(folder, facts.memory.device)
+        facts.memory.sampled = facts.memory.peak is not None
 
 
 def _curves(folder: RunFolder, facts: RunFacts) -> None:
@@ -104,11 +110,16 @@ def _identity(folder: RunFolder, facts: RunFacts) -> None:
         if folder.identity.exists():
             raise ValueError("it cannot be understood")
         return
-    facts.material = {
-        split: Material(rows=rows, fingerprint=fingerprint)
-        for split, (rows, fingerprint) in _MATERIAL.validate_python(found.get("data")).items()
-    }
+    facts.material = material_of(found)
     facts.base = str(found.get("base", ""))
+
+
+def material_of(identity: dict[str, Any]) -> dict[str, Material]:
+    """The splits that identity.json names. Raises ValueError where it is damaged."""
+    return {
+        split: Material(rows=rows, fingerprint=fingerprint)
+        for split, (rows, fingerprint) in _MATERIAL.validate_python(identity.get("data")).items()
+    }
 
 
 def _said(folder: RunFolder, facts: RunFacts) -> None:

@@ -8,7 +8,9 @@ from trainer_core.files import write_atomically
 from trainer_core.markdown import shown
 from trainer_core.report.html import page_of
 from trainer_core.report.plots import draw_together
+from trainer_core.runs.curves import score_curve
 from trainer_core.runs.folder import RunFolder
+from trainer_core.scoring.answers import SCORES
 from trainer_core.text import clean
 
 _CURVES = {
@@ -18,6 +20,7 @@ _CURVES = {
     "learning_rate": "learning rate",
     "grad_norm": "gradient norm",
     "tokens_per_second": "tokens a second",
+    **{score_curve(name): f"{name} of the answers while training" for name in SCORES},
 }
 
 

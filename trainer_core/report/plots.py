@@ -14,8 +14,10 @@ from matplotlib.figure import Figure
 from trainer_core.files import write_atomically
 from trainer_core.report.machine import Curves, machine_curves
 from trainer_core.report.story import Story
-from trainer_core.runs.curves import Curve, curve_path, load_curve
+from trainer_core.runs.curves import Curve, read_curve, score_curve
 from trainer_core.runs.folder import RunFolder
+from trainer_core.scoring.answers import SCORES
+from trainer_core.text import one_line
 
 POINTS = 2000
 # Steps over which the loss is averaged: a fiftieth of them, at least so many.
@@ -43,6 +45,10 @@ def draw_plots(story: Story) -> list[str]:
         "accuracy": _one(
             story.folder, "mean_token_accuracy", "trained tokens guessed", "tab:olive"
         ),
+        "scores": _several(
+            [(name, read_curve(story.folder, score_curve(name))) for name in SCORES],
+            "score of the answers",
+        ),
         "tokens_per_second": _one(
             story.folder, "tokens_per_second", "tokens a second", "tab:green", from_zero=True
         ),
@@ -53,32 +59,47 @@ def draw_plots(story: Story) -> list[str]:
     drawn = []
     for name, plot in wanted.items():
         path = story.folder.plots / f"{name}.png"
-        if plot is None:
+        picture = _picture(plot) if plot is not None else None
+        if picture is None:
             path.unlink(missing_ok=True)
+            story.unread += [f"the numbers of {path.name}"] if plot is not None else []
             continue
-        write_atomically(path, _picture(plot))
+        write_atomically(path, picture)
         drawn.append(name)
     return drawn
 
 
 def draw_together(folders: Sequence[tuple[str, RunFolder]], name: str, label: str) -> bytes | None:
     """One curve of several runs in one picture (PNG); None where none of them has it."""
-    found = [(run, _curve(folder, name)) for run, folder in folders]
-    curves = [(run, curve) for run, curve in found if len(curve.steps)]
+    plot = _several([(run, read_curve(folder, name)) for run, folder in folders], label)
+    return _picture(plot) if plot is not None else None
+
+
+def _several(found: Sequence[tuple[str, Curve]], label: str) -> Plot | None:
+    """Curves by their names; those that are the same as one, for only one could be seen. None where
+    all are empty."""
+    names: dict[bytes, list[str]] = {}
+    curves: dict[bytes, Curve] = {}
+    for name, curve in found:
+        if len(curve):
+            key = curve.steps.tobytes() + curve.values.tobytes()
+            curves[key] = curve
+            names.setdefault(key, []).append(one_line(name))
     if not curves:
         return None
 
     def draw(axes: Axes) -> None:
-        for run, curve in curves:
+        for key, curve in curves.items():
             steps, values = curve.thinned(POINTS)
-            axes.plot(steps, values, label=run, linewidth=1.2, marker=_mark(steps))
+            label = ", ".join(names[key]).replace("$", r"\$")  # two of them would mean a formula
+            axes.plot(steps, values, label=label, linewidth=1.2, marker=_mark(steps))
         axes.legend()
 
-    return _picture(Plot(label, draw))
+    return Plot(label, draw)
 
 
 def _loss(story: Story) -> Plot | None:
-    loss, validation = (_curve(story.folder, name) for name in ("loss", "eval_loss"))
+    loss, validation = (read_curve(story.folder, name) for name in ("loss", "eval_loss"))
     if not len(loss.steps) and not len(validation.steps):
         return None
 
@@ -103,7 +124,7 @@ def _loss(story: Story) -> Plot | None:
 def _one(
     folder: RunFolder, name: str, label: str, color: str, *, from_zero: bool = False
 ) -> Plot | None:
-    curve = _curve(folder, name)
+    curve = read_curve(folder, name)
     steps, values = curve.thinned(POINTS)
     if not len(steps):
         return None
@@ -164,11 +185,6 @@ def _time(machine: Curves) -> tuple[list[float], str]:
     return [minute * times for minute in minutes], name
 
 
-def _curve(folder: RunFolder, name: str) -> Curve:
-    path = curve_path(folder.curves, name)
-    return load_curve(path) if path.is_file() else Curve()
-
-
 def _smoothed(curve: Curve) -> tuple[Any, Any]:
     """The mean of so many losses around each, as far as there are any."""
     finite = np.isfinite(curve.values)
@@ -188,14 +204,18 @@ def _mark(steps: Sequence[float] | Any) -> str:
     return "o" if len(steps) < 30 else ""
 
 
-def _picture(plot: Plot) -> bytes:
-    figure = Figure(figsize=(8, 3.6))
+def _picture(plot: Plot) -> bytes | None:
+    """The plot as PNG; None where no axis holds its numbers, those of a damaged file."""
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
     FigureCanvasAgg(figure)  # no screen is needed
-    axes = figure.add_axes((0.1, 0.14, 0.88, 0.82))
-    plot.draw(axes)
-    axes.set_xlabel(plot.width)
-    axes.set_ylabel(plot.height)
-    axes.grid(visible=True, alpha=0.3)
+    axes = figure.add_subplot()
     data = BytesIO()
-    figure.savefig(data, format="png", dpi=100)
+    try:
+        plot.draw(axes)
+        axes.set_xlabel(plot.width)
+        axes.set_ylabel(plot.height)
+        axes.grid(visible=True, alpha=0.3)
+        figure.savefig(data, format="png", dpi=100)
+    except (ValueError, ArithmeticError):
+        return None
     return data.getvalue()

@@ -4,16 +4,17 @@ say."""
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from trainer_core.data.report import DataReport
 from trainer_core.history.facts import Artefact
 from trainer_core.history.made import exports_of, predictions_of
-from trainer_core.markdown import code, shown, table
+from trainer_core.history.measured import sampled_peak
+from trainer_core.markdown import SHORT, code, shown, table
 from trainer_core.planning.plan import ResolvedRun
+from trainer_core.reading import finite
 from trainer_core.report.story import Story
 from trainer_core.runs.events import Failed, Finished
 from trainer_core.runs.multi_run_events import Spread
@@ -27,13 +28,16 @@ _TITLES = {
     "learning_rate": "Learning rate",
     "grad_norm": "Gradient norm",
     "accuracy": "Trained tokens guessed right",
+    "scores": "Scores of answers to rows of validation",
     "tokens_per_second": "Tokens a second",
     "memory": "Memory",
     "gpu": "GPU",
 }
 # Whose value it is, the most telling first.
 _ORIGINS = ("user", "preset", "auto", "default")
-_MOST_ROWS = 50
+# Of more only the first and the last so many are shown.
+_MOST_ROWS, _MOST_ANSWERS, _ENDS = 50, 20, 5
+_Row = TypeVar("_Row")
 
 
 def head(story: Story) -> list[str]:
@@ -43,12 +47,12 @@ def head(story: Story) -> list[str]:
     if isinstance(outcome, Failed):
         said = f"**Failed** at {place}: {_sentences(outcome.message, outcome.hint)}"
     elif isinstance(outcome, Finished):
-        why = f": {shown(outcome.message)}" if outcome.message else ""
+        why = f": {shown(outcome.message.rstrip('.'))}" if outcome.message else ""
         said = f"**{outcome.outcome.capitalize()}** at {place}{why}."
     else:
         said = f"**{story.state.capitalize()}**, at {place}."
     written = time.strftime("%Y-%m-%d %H:%M:%S")
-    return [f"# {shown(story.status.run)}", "", said.replace("..", "."), "", f"Written {written}."]
+    return [f"# {shown(story.status.run)}", "", said, "", f"Written {written}."]
 
 
 def what_ran(story: Story) -> list[str]:
@@ -83,7 +87,7 @@ def what_ran(story: Story) -> list[str]:
 
 def results(story: Story) -> list[str]:
     """Losses before and after, and the memory that was planned and taken."""
-    view, ended = story.view, story.view.outcome
+    ended = story.view.outcome
     rows: list[tuple[str, str]] = []
     summary = ended.summary if isinstance(ended, Finished) else {}
     for name, key in (("loss at the first step", "first_loss"), ("at the last", "last_loss")):
@@ -96,15 +100,29 @@ def results(story: Story) -> list[str]:
         guessed = best.values.get("eval_mean_token_accuracy")
         if guessed is not None:
             rows.append(("validation tokens guessed there", f"{guessed:.1%}"))
-    if isinstance(ended, Finished) and (words := memory_words(ended)):
+    measured = memory_words(ended) if isinstance(ended, Finished) else ""
+    if words := measured or _sampled_memory(story):
         rows.append(("memory", words))
-    elif view.plan is not None and "total" in view.plan.memory:
-        rows.append(("memory planned", size(view.plan.memory["total"])))
     if isinstance(ended, Finished) and ended.saved:
         rows.append(("saved in", ended.saved))
     if not rows:
         return []
     return ["## Results", "", table(("", ""), rows), *_memory_parts(story)]
+
+
+def _sampled_memory(story: Story) -> str:
+    """Of a run that did not measure it itself: it broke off, or goes on."""
+    plan = story.view.plan.memory if story.view.plan is not None else {}
+    total = finite(plan.get("total"))
+    planned = size(total) if total is not None else ""
+    try:
+        peak = sampled_peak(story.folder, str(plan.get("device", "")))
+    except OSError:
+        peak = None
+    if peak is None:
+        return f"{planned} planned" if planned else ""
+    beside = f"; the plan said {planned}" if planned else ""
+    return f"{size(peak)} at most in the samples of the machine{beside}"
 
 
 def _memory_parts(story: Story) -> list[str]:
@@ -119,7 +137,8 @@ def _memory_parts(story: Story) -> list[str]:
 def warnings(story: Story) -> list[str]:
     """What the user was warned of, each once."""
     said = dict.fromkeys(_sentences(one.message, one.hint) for one in story.notices)
-    return ["## Warnings", "", *(f"- {line}" for line in said)] if said else []
+    lines = _ends([f"- {line}" for line in said], lambda left_out: f"- {left_out}")
+    return ["## Warnings", "", *lines] if lines else []
 
 
 def _sentences(message: str, hint: str) -> str:
@@ -174,7 +193,8 @@ def samples(story: Story) -> list[str]:
     rows = []
     for prompt in prompts:
         rows.append((prompt, "", ""))
-        rows += [("", when, said or "(nothing)") for when, said in _answers(story, prompt)]
+        given = [("", when, said or "(nothing)") for when, said in _answers(story, prompt)]
+        rows += _ends(given, lambda left_out: ("", left_out, ""), _MOST_ANSWERS)
     return ["## Sample answers", "", table(("prompt", "when", "answer"), rows)]
 
 
@@ -193,18 +213,25 @@ def _answers(story: Story, prompt: str) -> Iterator[tuple[str, str]]:
 
 
 def scores(story: Story) -> list[str]:
-    """The scores of every prediction of this run, and how they differ from those beside it."""
+    """The newest scores while training; those of every prediction of this run, and how they differ
+    from those beside it."""
     lines: list[str] = []
+    last = story.view.scored
+    if last is not None:
+        newest = [(name, spread(found)) for name, found in last.scores.items()]
+        said = f"While training, at step {last.step:,}: {last.rows:,} rows of validation"
+        lines += [said, "", table(("score", "value (95 %)"), newest), ""]
     for made in predictions_of(story.folder, story.unread):
         names = dict.fromkeys([*made.scores, *made.compared])
         if not names:
             continue
-        parts = [made.scores, made.compared] if made.compared else [made.scores]
-        rows = [(name, *(_spread(part.get(name)) for part in parts)) for name in names]
-        who = "the base" if made.base else made.checkpoint or "what was trained"
-        said = f"{who}, {made.rows:,} rows ({made.asked or 'held out'})"
-        other = Path(made.other).name if made.other is not None else ""
-        heads = ("score", "value (95 %)", f"difference from {other}")[: len(parts) + 1]
+        heads = ["score", "value (95 %)"]
+        rows = [[name, _spread(made.scores.get(name))] for name in names]
+        if made.compared:
+            heads.append(f"difference from {made.other_model}")
+            rows = [[*row, _spread(made.compared.get(row[0]), "+")] for row in rows]
+        many = f"{made.rows:,} row{'s' if made.rows != 1 else ''}"
+        said = f"{made.model}, {many} ({made.asked})"
         lines += [f"{code(made.place)}: {shown(said)}", "", table(heads, rows), ""]
     return ["## Scores", "", *lines] if lines else []
 
@@ -215,8 +242,8 @@ def unread(story: Story) -> list[str]:
     return ["## Not read", "", *lines] if lines else []
 
 
-def _spread(found: Spread | None) -> str:
-    return "" if found is None else spread(found)
+def _spread(found: Spread | None, sign: str = "") -> str:
+    return "" if found is None else spread(found, sign)
 
 
 def multi_run(story: Story) -> list[str]:
@@ -246,9 +273,19 @@ def checkpoints(story: Story) -> list[str]:
         (f"{one.step:,}", one.reason, path if (story.folder.path / path).is_dir() else "removed")
         for path, one in found.items()
     ]
-    if len(rows) > _MOST_ROWS:
-        rows = [*rows[:5], ("…", f"{len(rows) - 10:,} more", ""), *rows[-5:]]
+    rows = _ends(rows, lambda left_out: ("", left_out, ""))
     return ["## Checkpoints", "", table(("step", "why", "where"), rows)] if rows else []
+
+
+def _ends(
+    rows: Sequence[_Row], left_out: Callable[[str], _Row], most: int = _MOST_ROWS
+) -> list[_Row]:
+    """All of at most so many rows; else the first and the last, and between them a row of how many
+    are left out."""
+    if len(rows) <= most:
+        return [*rows]
+    words = f"… {len(rows) - 2 * _ENDS:,} more"
+    return [*rows[:_ENDS], left_out(words), *rows[-_ENDS:]]
 
 
 def exports(story: Story) -> list[str]:
@@ -282,7 +319,7 @@ def settings(story: Story) -> list[str]:
          run.origins[name].origin, run.origins[name].why)
         for name in order
     ]  # fmt: skip
-    return ["## Settings", "", table(("setting", "value", "from", "why"), rows)]
+    return ["## Settings", "", table(("setting", "value", "from", "why"), rows, SHORT)]
 
 
 def _value(value: Any) -> str:

@@ -62,7 +62,8 @@ def read_story(folder: RunFolder) -> Story:
     stage: Stage | None = None
     asked: dict[tuple[str, int], Samples] = {}
     for event in _events(folder):
-        story.view.apply(event)
+        with suppress(OverflowError):  # of a damaged file: a step that no curve holds
+            story.view.apply(event)
         if isinstance(event, Stage):
             if event.stage == "starting":
                 story.starts.append(event.time)

@@ -1,18 +1,18 @@
 """Writing a run's report: report.md and plots/, and report.html where it is wanted."""
 
 import hashlib
-import json
 import logging
 import shlex
-from contextlib import suppress
 from pathlib import Path
 
 from trainer_core.errors import UserError
 from trainer_core.files import write_atomically
+from trainer_core.history.reading import material_of
 from trainer_core.markdown import code, table
 from trainer_core.report import sections
 from trainer_core.report.story import Story, read_story
 from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.identity import read_identity
 
 log = logging.getLogger(__name__)
 
@@ -81,11 +81,17 @@ def _reproduce(story: Story) -> list[str]:
     ]
     lines = ["## To do it again", "", "```", *commands, "```", ""]
     prints = [(path.name, _sha256(path)) for path in (folder.config, folder.resolved)]
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        found = json.loads(folder.identity.read_bytes())
-        prints.append(("the base model's files", found["base"]))
-        prints += [(f"{name} data, {rows:,} examples", mark) for name, (rows, mark) in
-                   found["data"].items() if rows]  # fmt: skip
+    identity = read_identity(folder)
+    if identity is not None:
+        prints.append(("the base model's files", str(identity.get("base", "not known"))))
+        try:
+            prints += [
+                (f"{split} data, {one.rows:,} examples", one.fingerprint)
+                for split, one in material_of(identity).items()
+                if one.rows
+            ]
+        except ValueError:
+            story.unread.append(folder.identity.name)
     lines.append(table(("fingerprint (SHA-256)", ""), prints))
     if story.provenance is not None:
         versions = story.provenance.versions.items()

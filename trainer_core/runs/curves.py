@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer_core.runs.events import Eval, Event, Metrics, Scored
+from trainer_core.runs.folder import RunFolder
 
 Floats = npt.NDArray[np.float64]
 
@@ -82,7 +83,7 @@ class Curve:
 
     def thinned(self, points: int) -> tuple[Floats, Floats]:
         """At most about `points` of the finite points, keeping each bucket's lowest and highest."""
-        finite = np.isfinite(self.values)
+        finite = np.isfinite(self.values) & np.isfinite(self.steps)
         steps, values = self.steps[finite], self.values[finite]
         if len(steps) <= points:
             return steps, values
@@ -112,7 +113,12 @@ def points_of(event: Event) -> Iterator[tuple[str, int, float]]:
             yield "eval_accuracy", event.step, guessed
     elif isinstance(event, Scored) and event.step:
         for name, found in event.scores.items():
-            yield f"score_{name}", event.step, found.value
+            yield score_curve(name), event.step, found.value
+
+
+def score_curve(score: str) -> str:
+    """The name of the curve of a score while training."""
+    return f"score_{score}"
 
 
 def curve_path(folder: Path, name: str) -> Path:
@@ -123,6 +129,14 @@ def curve_path(folder: Path, name: str) -> Path:
 def pack(step: float, value: float) -> bytes:
     """A point as it stands in the file."""
     return np.array([step, value], dtype="<f8").tobytes()
+
+
+def read_curve(folder: RunFolder, name: str) -> Curve:
+    """A curve of a run; empty where there is none. Raises OSError."""
+    try:
+        return load_curve(curve_path(folder.curves, name))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return Curve()
 
 
 def load_curve(path: Path) -> Curve:

@@ -3,7 +3,9 @@
 import json
 from typing import Any
 
+from trainer_core.errors import UserError
 from trainer_core.files import write_atomically
+from trainer_core.reading import read_object
 from trainer_core.runs.folder import RunFolder
 
 FORMAT = 1
@@ -12,10 +14,10 @@ FORMAT = 1
 def read_identity(folder: RunFolder) -> dict[str, Any] | None:
     """What the run was made of when it began; None where that is not known."""
     try:
-        found = json.loads(folder.identity.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = read_object(folder.identity)
+    except (OSError, UserError):
         return None
-    return found if isinstance(found, dict) and found.get("format") == FORMAT else None
+    return found if found.get("format") == FORMAT else None
 
 
 def write_identity(folder: RunFolder, identity: dict[str, Any]) -> None:

@@ -57,11 +57,11 @@ def summary_lines(view: RunView) -> list[str]:
     return lines
 
 
-def spread(found: Spread) -> str:
-    """`0.120 (0.050 to 0.200)`."""
+def spread(found: Spread, sign: str = "") -> str:
+    """`0.120 (0.050 to 0.200)`; with the sign `+` of a difference."""
     # Adding zero lets no "-0.000" appear.
     value, low, high = (round(x, 3) + 0.0 for x in (found.value, found.low, found.high))
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+    return f"{value:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
 
 
 def _summary(last: Forgetting, state: str) -> tuple[str, str, str, str]:

@@ -1,11 +1,13 @@
 """What a run has trained so far: its best and last weights, its checkpoints; of a multi-run what
 each of its runs left."""
 
-import json
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer_core.errors import UserError
+from trainer_core.reading import finite, read_object
 from trainer_core.runs.folder import RunFolder
 
 # One of these makes a folder an adapter's or a whole model's.
@@ -93,11 +95,9 @@ def general_loss(part: RunFolder) -> float | None:
     """The loss of the general slice after one run of a multi-run, merged; None where that was not
     measured, the run is not over, or what it says of its end is damaged."""
     try:
-        done = json.loads(part.done.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return finite(read_object(part.done).get("general_loss"))
+    except (OSError, UserError):
         return None
-    loss = done.get("general_loss") if isinstance(done, dict) else None
-    return float(loss) if isinstance(loss, int | float) else None
 
 
 def _parts(folder: RunFolder) -> list[RunFolder]:
@@ -119,11 +119,8 @@ def _checkpoints(folder: RunFolder) -> dict[int, Path]:
 
 def _validation_losses(folder: RunFolder) -> dict[int, float]:
     """The loss of each validation, by its step."""
-    from trainer_core.runs.curves import curve_path, load_curve  # numpy, only where it is needed
+    from trainer_core.runs.curves import read_curve  # numpy, only where it is needed
 
-    path = curve_path(folder.curves, "eval_loss")
-    if not path.is_file():
-        return {}
-    curve = load_curve(path)
+    curve = read_curve(folder, "eval_loss")
     pairs = zip(curve.steps.tolist(), curve.values.tolist(), strict=True)
-    return {int(step): loss for step, loss in pairs if loss == loss}
+    return {int(step): loss for step, loss in pairs if loss == loss and math.isfinite(step)}
