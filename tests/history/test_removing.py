@@ -8,7 +8,7 @@ from tests.history.written import checkpoint, entry_of, finished
 from trainer_core.errors import LockedError, UserError
 from trainer_core.history.removing import removable, removal_of, remove
 from trainer_core.runs.folder import RunFolder
-from trainer_core.runs.registry import delete_run, find_run, list_runs
+from trainer_core.runs.registry import delete_run, find_run, list_runs, state_folder
 from trainer_core.runs.status import new_status, take_lock, write_status
 
 
@@ -88,6 +88,35 @@ def test_a_folder_that_other_runs_lie_in_stays(tmp_path: Path) -> None:
     remove(removal_of(entry_of(inner)))
     remove(removal_of(entry_of(outer)))
     assert list_runs() == []
+
+
+@pytest.mark.parametrize("spelling", ["link/runs", "disk/other/../runs"])
+def test_also_where_the_folder_is_spelled_in_another_way(tmp_path: Path, spelling: str) -> None:
+    outer = finished(tmp_path / "disk" / "runs", "outer")
+    inner = finished(tmp_path / "disk" / "runs" / "inner", "inner")
+    (tmp_path / "disk" / "other").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    with pytest.raises(UserError, match="lies in"):
+        delete_run(find_run(str(tmp_path / spelling)))
+    assert inner.folder.status.exists()
+    delete_run(entry_of(inner))
+    delete_run(find_run(str(tmp_path / spelling)))
+    assert not outer.folder.path.exists()
+    assert _listed() == []
+
+
+def test_also_where_the_run_in_it_is_listed_in_another_way(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    outer = finished(tmp_path / "disk" / "runs", "outer")
+    inner = finished(tmp_path / "link" / "runs" / "inner", "inner")
+    with pytest.raises(UserError, match="lies in"):
+        delete_run(entry_of(outer))
+    assert inner.folder.status.exists()
+
+
+def _listed() -> list[str]:
+    return (state_folder() / "runs.jsonl").read_text().splitlines()
 
 
 def test_cut_off_between_the_renaming_and_the_removal(

@@ -138,7 +138,7 @@ def require_removable(entry: RunEntry) -> None:
     folder = entry.folder
     if status.job != "train" or not (folder.config.is_file() or folder.events.is_file()):
         raise UserError(f"{path} is no run's folder", hint="`backprop runs` lists the runs.")
-    inner = next((p for p in _listed_paths() if path in p.parents and RunFolder(p).exists()), None)
+    inner = _runs_within().get(path.resolve())
     if inner is not None:
         raise UserError(f"the run {inner} lies in {path}", hint="Move it, or remove it first.")
 
@@ -164,8 +164,26 @@ def delete_run(entry: RunEntry) -> None:
     except OSError as error:
         raise UserError(f"{path} cannot be deleted: {error.strerror}") from None
     with contextlib.suppress(OSError):
-        lines = [line for line, _ in read_lines(_listing()) if _path_in(line) != link]
+        listed = [(line, _path_in(line)) for line, _ in read_lines(_listing())]
+        lines = [line for line, at in listed if at is None or (at != link and _real(at) != path)]
         write_atomically(_listing(), b"".join(line + b"\n" for line in lines))
+
+
+def _runs_within() -> dict[Path, Path]:
+    """For each folder (its real path) in which listed runs lie, at whatever depth: one of them."""
+    found: dict[Path, Path] = {}
+    for path in filter(lambda path: RunFolder(path).exists(), _listed_paths()):
+        by_name = _real(path.parent) / path.name  # where a link to a run elsewhere lies
+        for folder in (*_real(path).parents, *by_name.parents):
+            found.setdefault(folder, path)
+    return found
+
+
+def _real(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):  # links in a circle, a name that no file can have
+        return path
 
 
 def _listing() -> Path:
