@@ -120,6 +120,27 @@ def test_an_exact_id_wins_over_a_prefix(tmp_path: Path) -> None:
     assert find_run("a").id == "a"
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\n"])
+def test_a_blank_name_is_not_the_only_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blank: str
+) -> None:
+    folder = run(tmp_path, "a", 1.0)
+    monkeypatch.chdir(folder.path)
+    with pytest.raises(UserError, match="is blank"):
+        find_run(blank)
+    assert find_run(".").id == "a"
+
+
+def test_the_home_of_nobody(tmp_path: Path) -> None:
+    for use in (
+        lambda: find_run("~nobody-here/a"),
+        lambda: new_run("a", Path("~nobody-here/a"), "training: {}\n"),
+        lambda: unfinished_run(Path("~nobody-here/a"), "training: {}\n"),
+    ):
+        with pytest.raises(UserError, match="~nobody-here/a names the home of a user"):
+            use()
+
+
 def test_a_deleted_run_is_gone_and_a_broken_list_is_read(
     tmp_path: Path, own_state_folder: Path
 ) -> None:

@@ -20,7 +20,7 @@ from trainer_core.history.comparing import compare_runs
 from trainer_core.history.measured import best_eval_loss, metrics_rows
 from trainer_core.history.reading import read_facts
 from trainer_core.history.removing import Removal, removable, removal_of, remove
-from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.folder import RunFolder, typed_path
 from trainer_core.runs.registry import RunEntry, find_run, list_runs
 from trainer_core.text import clean, clean_json, duration, one_line, size
 
@@ -132,14 +132,15 @@ def export(
     ] = False,
 ) -> None:
     """Write runs as JSON lines: everything that `show` knows, one run a line."""
+    file = typed_path(output) if output is not None else None
     entries = [find_run(run) for run in chosen] if chosen else list_runs()
     lines = (_exported(entry, metrics=metrics) for entry in entries)
-    if output is None:
+    if file is None:
         for line in lines:
             print(clean_json(line))
         return
     try:
-        write_parts_atomically(output.expanduser(), (f"{line}\n".encode() for line in lines))
+        write_parts_atomically(file, (f"{line}\n".encode() for line in lines))
     except OSError as error:
         raise UserError(f"{output} cannot be written: {error.strerror}") from None
     say(f"{_counted(len(entries))} written to {output}")

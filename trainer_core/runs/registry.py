@@ -11,7 +11,13 @@ import platformdirs
 
 from trainer_core.errors import LockedError, UserError
 from trainer_core.files import write_atomically
-from trainer_core.runs.folder import CONFIG_HEAD, RunFolder, create_run_folder, new_run_id
+from trainer_core.runs.folder import (
+    CONFIG_HEAD,
+    RunFolder,
+    create_run_folder,
+    new_run_id,
+    typed_path,
+)
 from trainer_core.runs.jsonl import AppendFile, read_lines
 from trainer_core.runs.status import ENDED, Status, is_alive, read_status, shown_state
 
@@ -54,8 +60,8 @@ def unfinished_run(place: Path, config: str) -> RunFolder | None:
     """The run in `place`, if it is the very one that `config` (YAML) describes and has not
     finished; None where there is no run. Raises UserError where there is another, or it has
     finished."""
-    folder = RunFolder(place.expanduser().absolute())
-    status = read_status(folder) if "\0" not in str(place) else None
+    folder = RunFolder(typed_path(place))
+    status = read_status(folder)
     if status is None:
         return None
     if status.state == "finished":
@@ -104,8 +110,8 @@ def find_run(reference: str) -> RunEntry:
 
     Raises UserError if there is none, or more than one.
     """
-    folder = RunFolder(Path(reference).expanduser().absolute())
-    status = read_status(folder) if "\0" not in reference else None
+    folder = RunFolder(typed_path(reference))
+    status = read_status(folder)
     if status is not None:
         return RunEntry(status.run, folder, status, shown_state(folder, status))
     runs = list_runs()
