@@ -1,5 +1,6 @@
 """What goes with a run, and what never does."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,54 @@ def test_checkpoints_behind_a_link_stay(tmp_path: Path) -> None:
     run.folder.checkpoints.symlink_to(elsewhere.parent)
     assert removal_of(entry_of(run), checkpoints_only=True).checkpoints == ()
     assert elsewhere.exists()
+
+
+@pytest.mark.parametrize("link", ["run-01", "compare", "compare/joint", "compare/joint/run-01"])
+def test_checkpoints_in_a_folder_behind_a_link_stay(tmp_path: Path, link: str) -> None:
+    run, other = finished(tmp_path / "a", "a"), finished(tmp_path / "b", "b")
+    theirs = [checkpoint(other.folder.part(1), 3), checkpoint(other.folder.arm("joint").part(1), 3)]
+    (run.folder.path / link).parent.mkdir(parents=True, exist_ok=True)
+    (run.folder.path / link).symlink_to(other.folder.path / link)
+    own = checkpoint(run.folder, 5)
+    removal = removal_of(entry_of(run), checkpoints_only=True)
+    assert removal.checkpoints == (own,)
+    remove(removal)
+    assert all(path.exists() for path in theirs)
+
+
+def test_a_run_behind_a_link_has_checkpoints_of_its_own(tmp_path: Path) -> None:
+    run = finished(tmp_path / "disk" / "a", "a")
+    own = checkpoint(run.folder, 5)
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    remove(removal_of(find_run(str(tmp_path / "link" / "a")), checkpoints_only=True))
+    assert not own.exists()
+
+
+def test_a_run_that_went_on_and_stopped_again_keeps_its_newest_checkpoint(tmp_path: Path) -> None:
+    run = finished(tmp_path / "a", "a")
+    old, newest = checkpoint(run.folder, 5), checkpoint(run.folder, 10)
+    removal = removal_of(entry_of(run), checkpoints_only=True)
+    assert set(removal.checkpoints or ()) == {old, newest}
+    run.show("stopped")  # while the person was asked
+    remove(removal)
+    assert [path.exists() for path in (old, newest)] == [False, True]
+
+
+def test_nobody_goes_on_while_checkpoints_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finished(tmp_path / "a", "a")
+    checkpoint(run.folder, 5)
+    removal = removal_of(entry_of(run), checkpoints_only=True)
+    refused, real = [], shutil.rmtree
+
+    def removing(path: Path) -> None:
+        with pytest.raises(LockedError):
+            take_lock(run.folder, wait=0)
+        refused.append(path.name)
+        real(path)
+
+    monkeypatch.setattr("trainer_core.history.removing.shutil.rmtree", removing)
+    remove(removal)
+    assert refused == [".step-5.gone"]
+    take_lock(run.folder, wait=0).release()

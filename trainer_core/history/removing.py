@@ -3,13 +3,14 @@
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainer_core.errors import LockedError, UserError
 from trainer_core.files import size_of
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.registry import RunEntry, delete_run, require_removable
+from trainer_core.runs.status import read_status, take_lock
 
 _STEP = re.compile(r"step-(\d+)")
 
@@ -38,13 +39,16 @@ def remove(removal: Removal) -> None:
         delete_run(removal.entry)
         return
     require_removable(removal.entry)
-    for path in removal.checkpoints:
-        gone = path.with_name(f".{path.name}.gone")
-        try:
-            path.rename(gone)  # a checkpoint is whole, or it is none
-            shutil.rmtree(gone)
-        except OSError as error:
-            raise UserError(f"{path} cannot be removed: {error.strerror}") from None
+    folder = removal.entry.folder
+    try:
+        lock = take_lock(folder)  # nobody goes on meanwhile from what goes
+    except OSError as error:
+        raise UserError(f"{folder.path} cannot be locked: {error.strerror or error}") from None
+    try:
+        for path in _still_spare(removal.entry, removal.checkpoints):
+            _remove_checkpoint(path)
+    finally:
+        lock.release()
 
 
 def removable(entry: RunEntry) -> bool:
@@ -59,10 +63,10 @@ def removable(entry: RunEntry) -> bool:
 def _spare_checkpoints(entry: RunEntry) -> Iterator[Path]:
     """Each checkpoint, those of a multi-run's runs and of its baselines too. Of a run that has not
     finished the newest whole one in each place stays: it goes on from there."""
-    folder = entry.folder.path
+    folder = entry.folder.path.resolve()
     places = [folder, *folder.glob("run-*"), *folder.glob("compare/*/run-*")]
     for place in (RunFolder(path).checkpoints for path in places):
-        if place.is_symlink() or not place.is_dir():
+        if not place.is_dir() or place.resolve() != place:
             continue  # what a link leads to is somebody else's
         found = [path for path in place.iterdir() if path.is_dir() and not path.is_symlink()]
         whole = {
@@ -72,3 +76,19 @@ def _spare_checkpoints(entry: RunEntry) -> Iterator[Path]:
         }
         kept = whole[max(whole)] if whole and entry.status.state != "finished" else None
         yield from (path for path in found if path != kept)
+
+
+def _still_spare(entry: RunEntry, listed: tuple[Path, ...]) -> list[Path]:
+    """Those of the listed ones that are still there and spare: since then the run may have gone on,
+    and stopped again. What an earlier removal left when it was cut off comes first."""
+    status = read_status(entry.folder) or entry.status
+    return sorted({*listed} & {*_spare_checkpoints(replace(entry, status=status))})
+
+
+def _remove_checkpoint(path: Path) -> None:
+    gone = path.with_name(f".{path.name}.gone")
+    try:
+        path.rename(gone)  # a checkpoint is whole, or it is none
+        shutil.rmtree(gone)
+    except OSError as error:
+        raise UserError(f"{path} cannot be removed: {error.strerror}") from None
