@@ -94,7 +94,8 @@ def list_(
 def show(run: Run = "last", json: AsJson = False) -> None:
     """Show one run: how it went, what it trained, what was made of it, its settings."""
     facts = read_facts(find_run(run))
-    print(facts.model_dump_json() if json else clean("\n".join(page_lines(facts))))
+    page = clean_json(facts.model_dump_json()) if json else clean("\n".join(page_lines(facts)))
+    print(page)
 
 
 @runs.command()
@@ -116,7 +117,7 @@ def diff(
         from trainer_core.report.comparison import write_comparison  # a plotting library
 
         write_comparison(html, [(entry.id, entry.folder) for entry in entries], lines)
-    print(found.model_dump_json() if json else clean("\n".join(lines)))
+    print(clean_json(found.model_dump_json()) if json else clean("\n".join(lines)))
 
 
 @runs.command()
