@@ -4,10 +4,12 @@ import contextlib
 import json
 import platform
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
+from filelock import FileLock
 
 from trainer_core.errors import LockedError, UserError
 from trainer_core.files import write_atomically
@@ -20,6 +22,9 @@ from trainer_core.runs.folder import (
 )
 from trainer_core.runs.jsonl import AppendFile, read_lines
 from trainer_core.runs.status import ENDED, Status, is_alive, read_status, shown_state
+
+# Whoever changes the list is done in milliseconds.
+LISTING_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,8 @@ def unfinished_run(place: Path, config: str) -> RunFolder | None:
 def register(run_id: str, folder: RunFolder) -> None:
     """Add a run to the list. A list that cannot be written loses the entry, never the run."""
     line = json.dumps({"format": 1, "id": run_id, "path": str(folder.path)})
-    with contextlib.suppress(OSError):
-        file = AppendFile(_listing())
+    with contextlib.suppress(OSError), _alone_with_listing() as listing:
+        file = AppendFile(listing)
         try:
             file.append(line.encode())
         finally:
@@ -169,10 +174,10 @@ def delete_run(entry: RunEntry) -> None:
         shutil.rmtree(gone)
     except OSError as error:
         raise UserError(f"{path} cannot be deleted: {error.strerror}") from None
-    with contextlib.suppress(OSError):
-        listed = [(line, _path_in(line)) for line, _ in read_lines(_listing())]
+    with contextlib.suppress(OSError), _alone_with_listing() as listing:
+        listed = [(line, _path_in(line)) for line, _ in read_lines(listing)]
         lines = [line for line, at in listed if at is None or (at != link and _real(at) != path)]
-        write_atomically(_listing(), b"".join(line + b"\n" for line in lines))
+        write_atomically(listing, b"".join(line + b"\n" for line in lines))
 
 
 def _runs_within() -> dict[Path, Path]:
@@ -194,6 +199,14 @@ def _real(path: Path) -> Path:
 
 def _listing() -> Path:
     return state_folder() / "runs.jsonl"
+
+
+@contextlib.contextmanager
+def _alone_with_listing() -> Iterator[Path]:
+    """The list, which no other process changes meanwhile. Raises OSError where it cannot be had."""
+    lock = FileLock(state_folder() / "runs.lock", thread_local=False)
+    with lock.acquire(timeout=LISTING_SECONDS, poll_interval=0.01):
+        yield _listing()
 
 
 def _listed_paths() -> list[Path]:
