@@ -1,5 +1,6 @@
 """What goes with a run, and what never does."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -7,9 +8,9 @@ import pytest
 
 from tests.history.written import checkpoint, entry_of, finished
 from trainer_core.errors import LockedError, UserError
-from trainer_core.history.removing import removable, removal_of, remove
+from trainer_core.history.removing import Removal, removable, removal_of, remove
 from trainer_core.runs.folder import RunFolder
-from trainer_core.runs.registry import delete_run, find_run, list_runs, state_folder
+from trainer_core.runs.registry import delete_run, find_run, list_runs, new_run, state_folder
 from trainer_core.runs.status import new_status, take_lock, write_status
 
 
@@ -54,6 +55,29 @@ def test_a_run_that_lives_stays(tmp_path: Path) -> None:
     lock.release()
     remove(removal)
     assert not run.folder.path.exists()
+
+
+def test_of_several_the_ones_before_a_refusal_are_gone_from_the_list(tmp_path: Path) -> None:
+    runs = [finished(tmp_path / name, name) for name in "abc"]
+    removals = [removal_of(entry_of(run)) for run in runs]
+    told: list[str] = []
+    lock = take_lock(runs[1].folder)
+    with pytest.raises(LockedError):
+        remove(*removals, told=lambda removal: told.append(removal.entry.id))
+    lock.release()
+    assert told == ["a"]
+    assert [Path(json.loads(line)["path"]).name for line in _listed()] == ["b", "c"]
+
+
+def test_a_run_that_begins_where_one_was_deleted_stays_in_the_list(tmp_path: Path) -> None:
+    runs = [finished(tmp_path / name, name) for name in "ab"]
+
+    def begin_again(removal: Removal) -> None:
+        if removal.entry.id == "a":
+            new_run("a", tmp_path / "a", "model: {}\n")
+
+    remove(*(removal_of(entry_of(run)) for run in runs), told=begin_again)
+    assert {Path(json.loads(line)["path"]).name for line in _listed()} == {"a"}
 
 
 def test_a_run_of_another_machine_stays_while_it_goes_on(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import json as json_lines
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +21,7 @@ from trainer_core.history.measured import best_eval_loss, metrics_rows
 from trainer_core.history.reading import read_facts
 from trainer_core.history.removing import Removal, removable, removal_of, remove
 from trainer_core.runs.folder import RunFolder, typed_path
-from trainer_core.runs.registry import RunEntry, find_run, list_runs
+from trainer_core.runs.registry import RunEntry, find_run, list_runs, runs_within
 from trainer_core.text import clean, clean_json, duration, one_line, size
 
 runs = typer.Typer(
@@ -169,11 +169,10 @@ def rm(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Remove runs and their folders. A run that goes on is never touched."""
-    removals = [
-        removal
-        for entry in _to_remove(chosen, older_than, failed=failed)
-        if (removal := removal_of(entry, checkpoints_only=checkpoints_only)).checkpoints != ()
-    ]
+    within = runs_within()
+    entries = _to_remove(chosen, older_than, within, failed=failed)
+    found = [removal_of(entry, within, checkpoints_only=checkpoints_only) for entry in entries]
+    removals = [removal for removal in found if removal.checkpoints != ()]
     if not removals:
         print("There is nothing to remove.")
         return
@@ -182,8 +181,7 @@ def rm(
     if not yes and not _agrees(f"Remove {total}?"):
         print("Nothing was removed.")
         return
-    for removal in removals:
-        remove(removal)
+    remove(*removals)
     print(f"Removed: {total}.")
 
 
@@ -220,7 +218,11 @@ def _readable_rows(folder: RunFolder) -> Iterator[dict[str, object]]:
 
 
 def _to_remove(
-    chosen: list[str] | None, older_than: str | None, *, failed: bool
+    chosen: list[str] | None,
+    older_than: str | None,
+    within: Mapping[Path, Path],
+    *,
+    failed: bool,
 ) -> Iterator[RunEntry]:
     """Those that are named, else all; each once, and what the filters leave of them. Who names a
     run that lives is told; a filter passes over it."""
@@ -230,8 +232,10 @@ def _to_remove(
             "no run is named", hint="Name some, or say which: --failed, --older-than 30d."
         )
     before = moment_of(older_than) if older_than is not None else None
-    entries = [find_run(run) for run in chosen] if chosen else filter(removable, list_runs())
-    for entry in {entry.folder.path: entry for entry in entries}.values():
+    entries = map(find_run, chosen) if chosen else list_runs()
+    for entry in {entry.folder.path.resolve(): entry for entry in entries}.values():
+        if not chosen and not removable(entry, within):
+            continue
         touched = entry.status.ended or entry.status.updated or entry.status.created
         if failed and entry.state not in ("failed", "died"):
             continue

@@ -4,7 +4,7 @@ import contextlib
 import json
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,9 +135,10 @@ def find_run(reference: str) -> RunEntry:
     raise UserError(f"{reference!r} could be {named}", hint="Give more of the id.")
 
 
-def require_removable(entry: RunEntry) -> None:
+def require_removable(entry: RunEntry, within: Mapping[Path, Path] | None = None) -> None:
     """Raises LockedError while a run lives, here or perhaps on another machine, and UserError for a
-    folder that is no run's, or that other runs lie in."""
+    folder that is no run's, or that other runs lie in. `within` is what `runs_within` found, for
+    whoever asks about many."""
     path, status = entry.folder.path, entry.status
     if is_alive(entry.folder):
         raise LockedError(f"{entry.id} is still running", hint=f"First: backprop stop {entry.id}")
@@ -149,7 +150,7 @@ def require_removable(entry: RunEntry) -> None:
     folder = entry.folder
     if status.job != "train" or not (folder.config.is_file() or folder.events.is_file()):
         raise UserError(f"{path} is no run's folder", hint="`backprop runs` lists the runs.")
-    inner = _runs_within().get(path.resolve())
+    inner = (runs_within() if within is None else within).get(path.resolve())
     if inner is not None:
         raise UserError(f"the run {inner} lies in {path}", hint="Move it, or remove it first.")
 
@@ -159,7 +160,13 @@ def delete_run(entry: RunEntry) -> None:
 
     Raises LockedError while it lives, UserError for what is no run or cannot be deleted.
     """
-    require_removable(entry)
+    forget(delete_folder(entry))
+
+
+def delete_folder(entry: RunEntry, within: Mapping[Path, Path] | None = None) -> set[Path]:
+    """Delete a run's folder, for whoever deletes many and then lets the list `forget` them at once:
+    returns what it was called. Otherwise as `delete_run`."""
+    require_removable(entry, within)
     link = entry.folder.path
     path = link.resolve()
     gone = path.with_name(f".{path.name}.gone")
@@ -174,13 +181,25 @@ def delete_run(entry: RunEntry) -> None:
         shutil.rmtree(gone)
     except OSError as error:
         raise UserError(f"{path} cannot be deleted: {error.strerror}") from None
+    return {link, path}
+
+
+def forget(gone: Set[Path]) -> None:
+    """Take runs out of the list whose folders were deleted, where no other has begun there since.
+    A list that cannot be written keeps them, which is no harm: they are not shown."""
+    if not gone:
+        return
     with contextlib.suppress(OSError), _alone_with_listing() as listing:
         listed = [(line, _path_in(line)) for line, _ in read_lines(listing)]
-        lines = [line for line, at in listed if at is None or (at != link and _real(at) != path)]
+        lines = [
+            line
+            for line, at in listed
+            if at is None or gone.isdisjoint({at, _real(at)}) or at.exists()
+        ]
         write_atomically(listing, b"".join(line + b"\n" for line in lines))
 
 
-def _runs_within() -> dict[Path, Path]:
+def runs_within() -> dict[Path, Path]:
     """For each folder (its real path) in which listed runs lie, at whatever depth: one of them."""
     found: dict[Path, Path] = {}
     for path in filter(lambda path: RunFolder(path).exists(), _listed_paths()):
