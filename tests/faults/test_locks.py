@@ -82,13 +82,18 @@ def test_a_lock_whose_owner_was_killed_is_free_at_once(run: LightRun) -> None:
     assert not socket.exists()  # what the dead left behind went with the next start
 
 
-def test_a_job_whose_supervisor_was_killed_ends_and_leaves_nothing(run: LightRun) -> None:
+@pytest.mark.parametrize("job", ["train", "export"])
+def test_a_job_whose_supervisor_was_killed_ends_and_leaves_nothing(run: LightRun, job: str) -> None:
+    """A training leaves its report."""
+    run.command[2] = job
     run.start()
     run.until("metrics")
     run.everything[0].kill()
     wait_for(lambda: run.status["state"] == "stopped")
     run.end()
     run.require_nothing_left()
+    assert run.folder.report.exists() is (job == "train")
+    assert run.folder.plots.exists() is (job == "train")
 
 
 def test_an_address_in_a_status_leads_to_nobody_elses_folder(tmp_path: Path) -> None:

@@ -135,6 +135,9 @@ def test_runs(payload: str, json_lines: bool, ended_well: bool, tmp_path: Path) 
     said = harmless(backprop(["attach", str(folder.path), *how]))
     assert "notice" in said
     assert "id" in harmless(backprop(["runs", *(["--json"] if json_lines else [])]))
+    shown = harmless(backprop(["runs", "show", str(folder.path), *how[:json_lines]]))
+    harmless(backprop(["runs", "diff", *[str(folder.path)] * 2, *how[:json_lines]]))
     if json_lines:  # escaped, and yet the same
+        assert json.loads(shown)["id"] == status.run
         events = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
         assert any(event.get("detail") == text for event in events)

@@ -1,14 +1,16 @@
 """What goes with a run, and what never does."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.history.written import checkpoint, entry_of, finished
 from trainer_core.errors import LockedError, UserError
-from trainer_core.history.removing import removable, removal_of, remove
+from trainer_core.history.removing import Removal, removable, removal_of, remove
 from trainer_core.runs.folder import RunFolder
-from trainer_core.runs.registry import delete_run, find_run, list_runs
+from trainer_core.runs.registry import delete_run, find_run, list_runs, new_run, state_folder
 from trainer_core.runs.status import new_status, take_lock, write_status
 
 
@@ -55,6 +57,29 @@ def test_a_run_that_lives_stays(tmp_path: Path) -> None:
     assert not run.folder.path.exists()
 
 
+def test_of_several_the_ones_before_a_refusal_are_gone_from_the_list(tmp_path: Path) -> None:
+    runs = [finished(tmp_path / name, name) for name in "abc"]
+    removals = [removal_of(entry_of(run)) for run in runs]
+    told: list[str] = []
+    lock = take_lock(runs[1].folder)
+    with pytest.raises(LockedError):
+        remove(*removals, told=lambda removal: told.append(removal.entry.id))
+    lock.release()
+    assert told == ["a"]
+    assert [Path(json.loads(line)["path"]).name for line in _listed()] == ["b", "c"]
+
+
+def test_a_run_that_begins_where_one_was_deleted_stays_in_the_list(tmp_path: Path) -> None:
+    runs = [finished(tmp_path / name, name) for name in "ab"]
+
+    def begin_again(removal: Removal) -> None:
+        if removal.entry.id == "a":
+            new_run("a", tmp_path / "a", "model: {}\n")
+
+    remove(*(removal_of(entry_of(run)) for run in runs), told=begin_again)
+    assert {Path(json.loads(line)["path"]).name for line in _listed()} == {"a"}
+
+
 def test_a_run_of_another_machine_stays_while_it_goes_on(tmp_path: Path) -> None:
     run = finished(tmp_path / "a", "a")
     run.status.host = "elsewhere"
@@ -88,6 +113,35 @@ def test_a_folder_that_other_runs_lie_in_stays(tmp_path: Path) -> None:
     remove(removal_of(entry_of(inner)))
     remove(removal_of(entry_of(outer)))
     assert list_runs() == []
+
+
+@pytest.mark.parametrize("spelling", ["link/runs", "disk/other/../runs"])
+def test_also_where_the_folder_is_spelled_in_another_way(tmp_path: Path, spelling: str) -> None:
+    outer = finished(tmp_path / "disk" / "runs", "outer")
+    inner = finished(tmp_path / "disk" / "runs" / "inner", "inner")
+    (tmp_path / "disk" / "other").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    with pytest.raises(UserError, match="lies in"):
+        delete_run(find_run(str(tmp_path / spelling)))
+    assert inner.folder.status.exists()
+    delete_run(entry_of(inner))
+    delete_run(find_run(str(tmp_path / spelling)))
+    assert not outer.folder.path.exists()
+    assert _listed() == []
+
+
+def test_also_where_the_run_in_it_is_listed_in_another_way(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    outer = finished(tmp_path / "disk" / "runs", "outer")
+    inner = finished(tmp_path / "link" / "runs" / "inner", "inner")
+    with pytest.raises(UserError, match="lies in"):
+        delete_run(entry_of(outer))
+    assert inner.folder.status.exists()
+
+
+def _listed() -> list[str]:
+    return (state_folder() / "runs.jsonl").read_text().splitlines()
 
 
 def test_cut_off_between_the_renaming_and_the_removal(
@@ -142,3 +196,54 @@ def test_checkpoints_behind_a_link_stay(tmp_path: Path) -> None:
     run.folder.checkpoints.symlink_to(elsewhere.parent)
     assert removal_of(entry_of(run), checkpoints_only=True).checkpoints == ()
     assert elsewhere.exists()
+
+
+@pytest.mark.parametrize("link", ["run-01", "compare", "compare/joint", "compare/joint/run-01"])
+def test_checkpoints_in_a_folder_behind_a_link_stay(tmp_path: Path, link: str) -> None:
+    run, other = finished(tmp_path / "a", "a"), finished(tmp_path / "b", "b")
+    theirs = [checkpoint(other.folder.part(1), 3), checkpoint(other.folder.arm("joint").part(1), 3)]
+    (run.folder.path / link).parent.mkdir(parents=True, exist_ok=True)
+    (run.folder.path / link).symlink_to(other.folder.path / link)
+    own = checkpoint(run.folder, 5)
+    removal = removal_of(entry_of(run), checkpoints_only=True)
+    assert removal.checkpoints == (own,)
+    remove(removal)
+    assert all(path.exists() for path in theirs)
+
+
+def test_a_run_behind_a_link_has_checkpoints_of_its_own(tmp_path: Path) -> None:
+    run = finished(tmp_path / "disk" / "a", "a")
+    own = checkpoint(run.folder, 5)
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    remove(removal_of(find_run(str(tmp_path / "link" / "a")), checkpoints_only=True))
+    assert not own.exists()
+
+
+def test_a_run_that_went_on_and_stopped_again_keeps_its_newest_checkpoint(tmp_path: Path) -> None:
+    run = finished(tmp_path / "a", "a")
+    old, newest = checkpoint(run.folder, 5), checkpoint(run.folder, 10)
+    removal = removal_of(entry_of(run), checkpoints_only=True)
+    assert set(removal.checkpoints or ()) == {old, newest}
+    run.show("stopped")  # while the person was asked
+    remove(removal)
+    assert [path.exists() for path in (old, newest)] == [False, True]
+
+
+def test_nobody_goes_on_while_checkpoints_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finished(tmp_path / "a", "a")
+    checkpoint(run.folder, 5)
+    removal = removal_of(entry_of(run), checkpoints_only=True)
+    refused, real = [], shutil.rmtree
+
+    def removing(path: Path) -> None:
+        with pytest.raises(LockedError):
+            take_lock(run.folder, wait=0)
+        refused.append(path.name)
+        real(path)
+
+    monkeypatch.setattr("trainer_core.history.removing.shutil.rmtree", removing)
+    remove(removal)
+    assert refused == [".step-5.gone"]
+    take_lock(run.folder, wait=0).release()

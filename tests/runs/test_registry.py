@@ -1,5 +1,6 @@
 """Run folders, the lock that says whether a run lives, and the list that finds runs."""
 
+import json
 import os
 import signal
 import subprocess
@@ -120,6 +121,27 @@ def test_an_exact_id_wins_over_a_prefix(tmp_path: Path) -> None:
     assert find_run("a").id == "a"
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\n"])
+def test_a_blank_name_is_not_the_only_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blank: str
+) -> None:
+    folder = run(tmp_path, "a", 1.0)
+    monkeypatch.chdir(folder.path)
+    with pytest.raises(UserError, match="is blank"):
+        find_run(blank)
+    assert find_run(".").id == "a"
+
+
+def test_the_home_of_nobody(tmp_path: Path) -> None:
+    for use in (
+        lambda: find_run("~nobody-here/a"),
+        lambda: new_run("a", Path("~nobody-here/a"), "training: {}\n"),
+        lambda: unfinished_run(Path("~nobody-here/a"), "training: {}\n"),
+    ):
+        with pytest.raises(UserError, match="~nobody-here/a names the home of a user"):
+            use()
+
+
 def test_a_deleted_run_is_gone_and_a_broken_list_is_read(
     tmp_path: Path, own_state_folder: Path
 ) -> None:
@@ -132,6 +154,43 @@ def test_a_deleted_run_is_gone_and_a_broken_list_is_read(
     delete_run(find_run("a"))
     assert not folder.path.exists()
     assert [entry.folder for entry in list_runs()] == [other]
+
+
+_BEGINNER = """
+import sys
+from pathlib import Path
+from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.registry import register
+folder, ended = Path(sys.argv[1]), Path(sys.argv[2])
+print("begun", flush=True)
+count = 0
+while count < 2000 and not ended.exists():
+    register(f"new-{count}", RunFolder(folder / f"new-{count}"))
+    count += 1
+print(count)
+"""
+
+
+def test_a_run_that_begins_while_others_are_deleted_is_listed(
+    tmp_path: Path, own_state_folder: Path
+) -> None:
+    old = [run(tmp_path, f"old-{number}", 1.0, "finished") for number in range(10)]
+    for folder in old:
+        folder.config.touch()
+    ended = tmp_path / "ended"
+    beginner = subprocess.Popen(
+        [sys.executable, "-c", _BEGINNER, str(tmp_path), str(ended)],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with beginner:
+        assert beginner.stdout is not None
+        assert beginner.stdout.readline() == "begun\n"
+        for folder in old:
+            delete_run(find_run(str(folder.path)))
+        ended.touch()
+        count = int(beginner.stdout.readline())
+    lines = (own_state_folder / "backprop" / "runs.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [f"new-{n}" for n in range(count)]
 
 
 def test_two_runs_in_one_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

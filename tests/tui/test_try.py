@@ -137,9 +137,9 @@ async def at_rest(app: BackpropApp) -> None:
 
 
 def kept(folder: Path) -> list[dict[str, Any]]:
-    """The lines of the transcript."""
-    (file,) = (folder / "transcripts").glob("*.jsonl")
-    return [json.loads(line) for line in file.read_text().splitlines()]
+    """The lines of the transcripts, of which there are two where midnight was in between."""
+    files = sorted((folder / "transcripts").glob("*.jsonl"))
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 50)])

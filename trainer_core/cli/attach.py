@@ -7,6 +7,7 @@ import typer
 from trainer_core.cli.launch import Watching, watch
 from trainer_core.cli.options import Headless, Json
 from trainer_core.runs.registry import find_run, list_runs
+from trainer_core.runs.status import ENDED
 
 
 def attach(
@@ -21,11 +22,7 @@ def attach(
 ) -> None:
     """Watch a run, living or ended."""
     if run is None:
-        living = [
-            entry
-            for entry in list_runs()
-            if entry.state not in {"finished", "stopped", "failed", "died"}
-        ]
+        living = [entry for entry in list_runs() if entry.state not in {*ENDED, "died"}]
         entry = living[0] if living else find_run("last")
     else:
         entry = find_run(run)

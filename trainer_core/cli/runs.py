@@ -3,7 +3,7 @@
 import json as json_lines
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -20,8 +20,8 @@ from trainer_core.history.comparing import compare_runs
 from trainer_core.history.measured import best_eval_loss, metrics_rows
 from trainer_core.history.reading import read_facts
 from trainer_core.history.removing import Removal, removable, removal_of, remove
-from trainer_core.runs.folder import RunFolder
-from trainer_core.runs.registry import RunEntry, find_run, list_runs
+from trainer_core.runs.folder import RunFolder, typed_path
+from trainer_core.runs.registry import RunEntry, find_run, list_runs, runs_within
 from trainer_core.text import clean, clean_json, duration, one_line, size
 
 runs = typer.Typer(
@@ -94,7 +94,8 @@ def list_(
 def show(run: Run = "last", json: AsJson = False) -> None:
     """Show one run: how it went, what it trained, what was made of it, its settings."""
     facts = read_facts(find_run(run))
-    print(facts.model_dump_json() if json else clean("\n".join(page_lines(facts))))
+    page = clean_json(facts.model_dump_json()) if json else clean("\n".join(page_lines(facts)))
+    print(page)
 
 
 @runs.command()
@@ -116,7 +117,7 @@ def diff(
         from trainer_core.report.comparison import write_comparison  # a plotting library
 
         write_comparison(html, [(entry.id, entry.folder) for entry in entries], lines)
-    print(found.model_dump_json() if json else clean("\n".join(lines)))
+    print(clean_json(found.model_dump_json()) if json else clean("\n".join(lines)))
 
 
 @runs.command()
@@ -132,14 +133,15 @@ def export(
     ] = False,
 ) -> None:
     """Write runs as JSON lines: everything that `show` knows, one run a line."""
+    file = typed_path(output) if output is not None else None
     entries = [find_run(run) for run in chosen] if chosen else list_runs()
     lines = (_exported(entry, metrics=metrics) for entry in entries)
-    if output is None:
+    if file is None:
         for line in lines:
             print(clean_json(line))
         return
     try:
-        write_parts_atomically(output.expanduser(), (f"{line}\n".encode() for line in lines))
+        write_parts_atomically(file, (f"{line}\n".encode() for line in lines))
     except OSError as error:
         raise UserError(f"{output} cannot be written: {error.strerror}") from None
     say(f"{_counted(len(entries))} written to {output}")
@@ -167,11 +169,10 @@ def rm(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Remove runs and their folders. A run that goes on is never touched."""
-    removals = [
-        removal
-        for entry in _to_remove(chosen, older_than, failed=failed)
-        if (removal := removal_of(entry, checkpoints_only=checkpoints_only)).checkpoints != ()
-    ]
+    within = runs_within()
+    entries = _to_remove(chosen, older_than, within, failed=failed)
+    found = [removal_of(entry, within, checkpoints_only=checkpoints_only) for entry in entries]
+    removals = [removal for removal in found if removal.checkpoints != ()]
     if not removals:
         print("There is nothing to remove.")
         return
@@ -180,8 +181,7 @@ def rm(
     if not yes and not _agrees(f"Remove {total}?"):
         print("Nothing was removed.")
         return
-    for removal in removals:
-        remove(removal)
+    remove(*removals)
     print(f"Removed: {total}.")
 
 
@@ -218,7 +218,11 @@ def _readable_rows(folder: RunFolder) -> Iterator[dict[str, object]]:
 
 
 def _to_remove(
-    chosen: list[str] | None, older_than: str | None, *, failed: bool
+    chosen: list[str] | None,
+    older_than: str | None,
+    within: Mapping[Path, Path],
+    *,
+    failed: bool,
 ) -> Iterator[RunEntry]:
     """Those that are named, else all; each once, and what the filters leave of them. Who names a
     run that lives is told; a filter passes over it."""
@@ -228,8 +232,10 @@ def _to_remove(
             "no run is named", hint="Name some, or say which: --failed, --older-than 30d."
         )
     before = moment_of(older_than) if older_than is not None else None
-    entries = [find_run(run) for run in chosen] if chosen else filter(removable, list_runs())
-    for entry in {entry.folder.path: entry for entry in entries}.values():
+    entries = map(find_run, chosen) if chosen else list_runs()
+    for entry in {entry.folder.path.resolve(): entry for entry in entries}.values():
+        if not chosen and not removable(entry, within):
+            continue
         touched = entry.status.ended or entry.status.updated or entry.status.created
         if failed and entry.state not in ("failed", "died"):
             continue

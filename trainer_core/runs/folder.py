@@ -168,6 +168,20 @@ class RunFolder:
         return self.status.is_file()
 
 
+def typed_path(typed: str | Path) -> Path:
+    """A path as a person types it, made absolute. Raises UserError for a blank one, which would be
+    the current folder, and for the home of a user who is not known here."""
+    if not str(typed).strip():
+        raise UserError(
+            "a run or a path is needed, and what was given is blank",
+            hint="Perhaps a variable is not set. `backprop runs` lists the runs.",
+        )
+    try:
+        return Path(typed).expanduser().absolute()
+    except RuntimeError:
+        raise UserError(f"{typed} names the home of a user who is not known here") from None
+
+
 def run_name(base: str) -> str:
     """A short name for a run of the model `base`, safe in a path."""
     tail = base.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
@@ -186,7 +200,7 @@ def create_run_folder(run_id: str, output: Path | None) -> RunFolder:
     """
     if output is None:
         return _first_free(Path("runs").absolute(), run_id)
-    path = output.expanduser().absolute()
+    path = typed_path(output)
     try:
         path.mkdir(parents=True, exist_ok=True)
         occupied = any(not _begun(entry) for entry in path.iterdir())

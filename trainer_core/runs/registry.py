@@ -4,16 +4,27 @@ import contextlib
 import json
 import platform
 import shutil
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
+from filelock import FileLock
 
 from trainer_core.errors import LockedError, UserError
 from trainer_core.files import write_atomically
-from trainer_core.runs.folder import CONFIG_HEAD, RunFolder, create_run_folder, new_run_id
+from trainer_core.runs.folder import (
+    CONFIG_HEAD,
+    RunFolder,
+    create_run_folder,
+    new_run_id,
+    typed_path,
+)
 from trainer_core.runs.jsonl import AppendFile, read_lines
 from trainer_core.runs.status import ENDED, Status, is_alive, read_status, shown_state
+
+# Whoever changes the list is done in milliseconds.
+LISTING_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -54,8 +65,8 @@ def unfinished_run(place: Path, config: str) -> RunFolder | None:
     """The run in `place`, if it is the very one that `config` (YAML) describes and has not
     finished; None where there is no run. Raises UserError where there is another, or it has
     finished."""
-    folder = RunFolder(place.expanduser().absolute())
-    status = read_status(folder) if "\0" not in str(place) else None
+    folder = RunFolder(typed_path(place))
+    status = read_status(folder)
     if status is None:
         return None
     if status.state == "finished":
@@ -80,8 +91,8 @@ def unfinished_run(place: Path, config: str) -> RunFolder | None:
 def register(run_id: str, folder: RunFolder) -> None:
     """Add a run to the list. A list that cannot be written loses the entry, never the run."""
     line = json.dumps({"format": 1, "id": run_id, "path": str(folder.path)})
-    with contextlib.suppress(OSError):
-        file = AppendFile(_listing())
+    with contextlib.suppress(OSError), _alone_with_listing() as listing:
+        file = AppendFile(listing)
         try:
             file.append(line.encode())
         finally:
@@ -104,8 +115,8 @@ def find_run(reference: str) -> RunEntry:
 
     Raises UserError if there is none, or more than one.
     """
-    folder = RunFolder(Path(reference).expanduser().absolute())
-    status = read_status(folder) if "\0" not in reference else None
+    folder = RunFolder(typed_path(reference))
+    status = read_status(folder)
     if status is not None:
         return RunEntry(status.run, folder, status, shown_state(folder, status))
     runs = list_runs()
@@ -124,9 +135,10 @@ def find_run(reference: str) -> RunEntry:
     raise UserError(f"{reference!r} could be {named}", hint="Give more of the id.")
 
 
-def require_removable(entry: RunEntry) -> None:
+def require_removable(entry: RunEntry, within: Mapping[Path, Path] | None = None) -> None:
     """Raises LockedError while a run lives, here or perhaps on another machine, and UserError for a
-    folder that is no run's, or that other runs lie in."""
+    folder that is no run's, or that other runs lie in. `within` is what `runs_within` found, for
+    whoever asks about many."""
     path, status = entry.folder.path, entry.status
     if is_alive(entry.folder):
         raise LockedError(f"{entry.id} is still running", hint=f"First: backprop stop {entry.id}")
@@ -138,7 +150,7 @@ def require_removable(entry: RunEntry) -> None:
     folder = entry.folder
     if status.job != "train" or not (folder.config.is_file() or folder.events.is_file()):
         raise UserError(f"{path} is no run's folder", hint="`backprop runs` lists the runs.")
-    inner = next((p for p in _listed_paths() if path in p.parents and RunFolder(p).exists()), None)
+    inner = (runs_within() if within is None else within).get(path.resolve())
     if inner is not None:
         raise UserError(f"the run {inner} lies in {path}", hint="Move it, or remove it first.")
 
@@ -148,7 +160,13 @@ def delete_run(entry: RunEntry) -> None:
 
     Raises LockedError while it lives, UserError for what is no run or cannot be deleted.
     """
-    require_removable(entry)
+    forget(delete_folder(entry))
+
+
+def delete_folder(entry: RunEntry, within: Mapping[Path, Path] | None = None) -> set[Path]:
+    """Delete a run's folder, for whoever deletes many and then lets the list `forget` them at once:
+    returns what it was called. Otherwise as `delete_run`."""
+    require_removable(entry, within)
     link = entry.folder.path
     path = link.resolve()
     gone = path.with_name(f".{path.name}.gone")
@@ -163,13 +181,51 @@ def delete_run(entry: RunEntry) -> None:
         shutil.rmtree(gone)
     except OSError as error:
         raise UserError(f"{path} cannot be deleted: {error.strerror}") from None
-    with contextlib.suppress(OSError):
-        lines = [line for line, _ in read_lines(_listing()) if _path_in(line) != link]
-        write_atomically(_listing(), b"".join(line + b"\n" for line in lines))
+    return {link, path}
+
+
+def forget(gone: Set[Path]) -> None:
+    """Take runs out of the list whose folders were deleted, where no other has begun there since.
+    A list that cannot be written keeps them, which is no harm: they are not shown."""
+    if not gone:
+        return
+    with contextlib.suppress(OSError), _alone_with_listing() as listing:
+        listed = [(line, _path_in(line)) for line, _ in read_lines(listing)]
+        lines = [
+            line
+            for line, at in listed
+            if at is None or gone.isdisjoint({at, _real(at)}) or at.exists()
+        ]
+        write_atomically(listing, b"".join(line + b"\n" for line in lines))
+
+
+def runs_within() -> dict[Path, Path]:
+    """For each folder (its real path) in which listed runs lie, at whatever depth: one of them."""
+    found: dict[Path, Path] = {}
+    for path in filter(lambda path: RunFolder(path).exists(), _listed_paths()):
+        by_name = _real(path.parent) / path.name  # where a link to a run elsewhere lies
+        for folder in (*_real(path).parents, *by_name.parents):
+            found.setdefault(folder, path)
+    return found
+
+
+def _real(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):  # links in a circle, a name that no file can have
+        return path
 
 
 def _listing() -> Path:
     return state_folder() / "runs.jsonl"
+
+
+@contextlib.contextmanager
+def _alone_with_listing() -> Iterator[Path]:
+    """The list, which no other process changes meanwhile. Raises OSError where it cannot be had."""
+    lock = FileLock(state_folder() / "runs.lock", thread_local=False)
+    with lock.acquire(timeout=LISTING_SECONDS, poll_interval=0.01):
+        yield _listing()
 
 
 def _listed_paths() -> list[Path]:

@@ -60,7 +60,7 @@ def main(kind: str, path: str, supervisor: "Connection") -> None:
         outbox.put(encode(event))
 
     recorder = Recorder(folder, pass_on)
-    wishes = _Wishes(supervisor, folder, recorder, control, outbox, outcome, kind in TEMPORARY)
+    wishes = _Wishes(supervisor, folder, recorder, control, outbox, outcome, kind)
     threading.Thread(target=wishes.follow, name="wishes", daemon=True).start()
     follow_stop(lambda: wishes.obey(Command(command="stop", reason="SIGTERM")))
     control.end_now = wishes.give_up
@@ -178,9 +178,9 @@ class _Wishes:
         control: Control,
         outbox: Outbox,
         outcome: list[Finished | Failed],
-        temporary: bool,
+        kind: str,
     ) -> None:
-        self._temporary = temporary
+        self._kind = kind
         self._supervisor = supervisor
         self._folder = folder
         self._recorder = recorder
@@ -203,7 +203,7 @@ class _Wishes:
             elif isinstance(message, Ask):
                 self._control.put_question(Question(message.id, message.question))
         self.orphaned = True
-        if self._temporary:
+        if self._kind in TEMPORARY:
             remove_folder(self._folder.path)
             os._exit(EXIT_STOPPED)
         try:  # the supervisor's lock went with it; now it is ours
@@ -238,7 +238,8 @@ class _Wishes:
         ended = self._outcome[0]
         if self.orphaned:
             _write_own_status(self._folder, ended)
-            report_on(self._folder)
+            if self._kind == "train":
+                report_on(self._folder)
         self._outbox.close(flush)
         sys.stdout.flush()
         sys.stderr.flush()

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from trainer_core.errors import UserError
-from trainer_core.runs.folder import RunFolder
+from trainer_core.runs.folder import RunFolder, typed_path
 from trainer_core.runs.status import is_alive, read_status
 
 # What a worker leaves in its folder besides what the job was asked for: of a job that came to
@@ -24,10 +24,10 @@ def chosen_folder(output: Path, job: str, *, force: bool) -> RunFolder:
     already, which stays but for what has the same name and what was found of it. Raises UserError.
     """
     try:
-        folder = RunFolder(output.expanduser().absolute())
+        folder = RunFolder(typed_path(output))
         folder.path.mkdir(parents=True, exist_ok=True)
         occupied = any(path.name not in _LEFT for path in folder.path.iterdir())
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"the folder {output} cannot be made: {error}") from None
     status = read_status(folder)
     if status is not None and is_alive(folder):

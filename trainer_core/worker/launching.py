@@ -1,6 +1,6 @@
 """From a valid wish to a living worker: the job's folder, its record, its status, the start."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +11,7 @@ from trainer_core.errors import UserError
 from trainer_core.files import write_atomically
 from trainer_core.history.replay import Replay, write_replay
 from trainer_core.planning.export_limits import require_exportable
-from trainer_core.runs.folder import RunFolder, run_name
+from trainer_core.runs.folder import RunFolder, run_name, typed_path
 from trainer_core.runs.recorder import last_number
 from trainer_core.runs.registry import RunEntry, find_run, new_run, unfinished_run, write_config
 from trainer_core.runs.status import is_alive, new_status, write_status
@@ -147,12 +147,12 @@ def launch_predict(
     source = asked_source(request.source, base=request.base)
     found = {"source": str(source)}
     if request.prompts is not None:
-        prompts = Path(request.prompts).expanduser().absolute()
-        if not prompts.exists():
+        prompts = typed_path(request.prompts)
+        if not _is(Path.exists, prompts):
             raise UserError(f"{request.prompts} does not exist", hint="Check the path.")
         found["prompts"] = str(prompts)
-    if request.data is not None and Path(request.data).expanduser().exists():
-        found["data"] = str(Path(request.data).expanduser().absolute())  # else one on the hub
+    if request.data is not None and _is(Path.exists, typed_path(request.data)):
+        found["data"] = str(typed_path(request.data))  # else one on the hub
     request = request.model_copy(update=found)
     return _launch("predict", source, request, output, None, force=force)
 
@@ -160,8 +160,8 @@ def launch_predict(
 def asked_source(source: str, *, base: bool) -> Path:
     """The run, the folder of weights or the export that is asked, or the base of which is.
     Raises UserError, also where there is no base below it."""
-    file = Path(source).expanduser().absolute()
-    exported = is_exported(file)
+    file = typed_path(source)
+    exported = _is(is_exported, file)
     path = file if exported else source_folder(source)
     of_its_own = run_of(path) is None and not (path / ADAPTER_CONFIG).is_file()
     if base and (of_its_own or exported):
@@ -204,12 +204,12 @@ def _launch(
 
 def source_folder(source: str) -> Path:
     """The folder of a run or of weights. Raises UserError."""
+    path = typed_path(source)
+    return path if _is(holds, path) else find_run(source).folder.path
+
+
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
     try:
-        path = Path(source).expanduser().absolute()
-        if holds(path):
-            return path
+        return kind(path)
     except (OSError, ValueError):  # a name that no file can have
-        pass
-    except RuntimeError:
-        raise UserError(f"{source} names the home of a user who is not known here") from None
-    return find_run(source).folder.path
+        return False
