@@ -4,21 +4,19 @@ say."""
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from trainer_core.data.report import DataReport
 from trainer_core.history.facts import Artefact
-from trainer_core.history.made import exports_of, predictions_of
+from trainer_core.history.made import exports_of
 from trainer_core.history.measured import sampled_peak
-from trainer_core.markdown import SHORT, code, shown, table
+from trainer_core.markdown import SHORT, ends, shown, table
 from trainer_core.planning.plan import ResolvedRun
 from trainer_core.reading import finite
 from trainer_core.report.story import Story
 from trainer_core.runs.events import Failed, Finished
-from trainer_core.runs.multi_run_events import Spread
-from trainer_core.runs.multi_run_words import spread, summary_lines
+from trainer_core.runs.multi_run_words import summary_lines
 from trainer_core.runs.view import memory_words
 from trainer_core.text import duration, size
 
@@ -35,9 +33,6 @@ _TITLES = {
 }
 # Whose value it is, the most telling first.
 _ORIGINS = ("user", "preset", "auto", "default")
-# Of more only the first and the last so many are shown.
-_MOST_ROWS, _MOST_ANSWERS, _ENDS = 50, 20, 5
-_Row = TypeVar("_Row")
 
 
 def head(story: Story) -> list[str]:
@@ -137,7 +132,7 @@ def _memory_parts(story: Story) -> list[str]:
 def warnings(story: Story) -> list[str]:
     """What the user was warned of, each once."""
     said = dict.fromkeys(_sentences(one.message, one.hint) for one in story.notices)
-    lines = _ends([f"- {line}" for line in said], lambda left_out: f"- {left_out}")
+    lines = ends([f"- {line}" for line in said], lambda left_out: f"- {left_out}")
     return ["## Warnings", "", *lines] if lines else []
 
 
@@ -185,65 +180,10 @@ def curves(plots: Sequence[str]) -> list[str]:
     return ["## Curves", "", "\n\n".join(lines)] if lines else []
 
 
-def samples(story: Story) -> list[str]:
-    """The sample prompts with what was answered; an answer that stays the same stands once."""
-    prompts = dict.fromkeys(one.prompt for event in story.samples for one in event.answers)
-    if not prompts:
-        return []
-    rows = []
-    for prompt in prompts:
-        rows.append((prompt, "", ""))
-        given = [("", when, said or "(nothing)") for when, said in _answers(story, prompt)]
-        rows += _ends(given, lambda left_out: ("", left_out, ""), _MOST_ANSWERS)
-    return ["## Sample answers", "", table(("prompt", "when", "answer"), rows)]
-
-
-def _answers(story: Story, prompt: str) -> Iterator[tuple[str, str]]:
-    """When something was answered, `before`, `step 20` or `steps 20 to 80`, and what."""
-    given = [
-        (event, one.answer)
-        for event in story.samples
-        for one in event.answers
-        if one.prompt == prompt
-    ]
-    for (before, said), group in groupby(given, key=lambda one: (one[0].when == "before", one[1])):
-        steps = [event.step for event, _ in group]
-        many = f"steps {steps[0]:,} to {steps[-1]:,}" if len(steps) > 1 else f"step {steps[0]:,}"
-        yield "before" if before else many, said
-
-
-def scores(story: Story) -> list[str]:
-    """The newest scores while training; those of every prediction of this run, and how they differ
-    from those beside it."""
-    lines: list[str] = []
-    last = story.view.scored
-    if last is not None:
-        newest = [(name, spread(found)) for name, found in last.scores.items()]
-        said = f"While training, at step {last.step:,}: {last.rows:,} rows of validation"
-        lines += [said, "", table(("score", "value (95 %)"), newest), ""]
-    for made in predictions_of(story.folder, story.unread):
-        names = dict.fromkeys([*made.scores, *made.compared])
-        if not names:
-            continue
-        heads = ["score", "value (95 %)"]
-        rows = [[name, _spread(made.scores.get(name))] for name in names]
-        if made.compared:
-            heads.append(f"difference from {made.other_model}")
-            rows = [[*row, _spread(made.compared.get(row[0]), "+")] for row in rows]
-        many = f"{made.rows:,} row{'s' if made.rows != 1 else ''}"
-        said = f"{made.model}, {many} ({made.asked})"
-        lines += [f"{code(made.place)}: {shown(said)}", "", table(heads, rows), ""]
-    return ["## Scores", "", *lines] if lines else []
-
-
 def unread(story: Story) -> list[str]:
     """What is there and cannot be read."""
     lines = [f"- {shown(words)}" for words in dict.fromkeys(story.unread)]
     return ["## Not read", "", *lines] if lines else []
-
-
-def _spread(found: Spread | None, sign: str = "") -> str:
-    return "" if found is None else spread(found, sign)
 
 
 def multi_run(story: Story) -> list[str]:
@@ -273,19 +213,8 @@ def checkpoints(story: Story) -> list[str]:
         (f"{one.step:,}", one.reason, path if (story.folder.path / path).is_dir() else "removed")
         for path, one in found.items()
     ]
-    rows = _ends(rows, lambda left_out: ("", left_out, ""))
+    rows = ends(rows, lambda left_out: ("", left_out, ""))
     return ["## Checkpoints", "", table(("step", "why", "where"), rows)] if rows else []
-
-
-def _ends(
-    rows: Sequence[_Row], left_out: Callable[[str], _Row], most: int = _MOST_ROWS
-) -> list[_Row]:
-    """All of at most so many rows; else the first and the last, and between them a row of how many
-    are left out."""
-    if len(rows) <= most:
-        return [*rows]
-    words = f"… {len(rows) - 2 * _ENDS:,} more"
-    return [*rows[:_ENDS], left_out(words), *rows[-_ENDS:]]
 
 
 def exports(story: Story) -> list[str]:

@@ -9,7 +9,7 @@ from trainer_core.errors import UserError
 from trainer_core.files import write_atomically
 from trainer_core.history.reading import material_of
 from trainer_core.markdown import code, table
-from trainer_core.report import sections
+from trainer_core.report import answers, sections
 from trainer_core.report.story import Story, read_story
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.identity import read_identity
@@ -49,8 +49,8 @@ def _markdown(story: Story, plots: list[str]) -> str:
         sections.results(story),
         sections.warnings(story),
         sections.curves(plots),
-        sections.samples(story),
-        sections.scores(story),
+        answers.samples(story),
+        answers.scores(story),
         sections.multi_run(story),
         sections.data(story),
         sections.checkpoints(story),
