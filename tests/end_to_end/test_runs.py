@@ -12,6 +12,7 @@ import pytest
 
 from tests.end_to_end.real_runs import COMMAND, DEMO, Cli, events, status_of, wait_for
 from tests.end_to_end.real_runs import training as small_training
+from trainer_core import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +164,7 @@ def test_rm_says_what_goes_and_needs_a_yes(copied: Cli) -> None:
         assert "nothing to remove" in copied.run("runs", "rm", *nothing, "--yes").stdout
     done = copied.run("runs", "rm", "last", "--checkpoints-only", "--yes", "--json")
     gone = {str(first / "checkpoints" / f"step-{step}") for step in (10, 12)}
-    assert {*json.loads(done.stdout)["checkpoints"]} == gone
+    assert {*json.loads(done.stdout)["parts"]} == gone
     assert list((first / "checkpoints").iterdir()) == []
     assert weights(first)
     for blank in ("--model", "--data", "--name", "--state"):
@@ -177,11 +178,23 @@ def test_rm_says_what_goes_and_needs_a_yes(copied: Cli) -> None:
     some = ("--older-than", "0m", "--state", "finished", "--model", "base", "--since", "7d")
     done = copied.run("runs", "rm", *some, "--yes", "--json")
     assert json.loads(done.stdout) == {
-        "run": run, "state": "finished", "path": str(first), "bytes": size, "checkpoints": None,
+        "run": run, "state": "finished", "path": str(first), "bytes": size, "parts": None,
     }  # fmt: skip
     assert not first.exists()
     assert foreign.exists()
     assert "No runs yet" in copied.run("runs").stdout
+
+
+def test_rm_keeps_what_answers_is_exported_and_trained_on(copied: Cli) -> None:
+    first = copied.folder / "first"
+    done = copied.run("runs", "rm", "first", "--keep-adapter", "--yes", "--json")
+    gone = [Path(part).name for part in json.loads(done.stdout)["parts"]]
+    assert {"checkpoints", "worker.log", "metrics_stream.jsonl"} <= {*gone}
+    assert {*gone}.isdisjoint(path.name for path in first.iterdir())
+    copied.run("predict", "first", "--split", "validation", "-n", "2", "--max-tokens", "4")
+    copied.run("export", "first", "--format", "adapter")
+    assert (first / "exports" / "1" / "adapter" / "adapter_model.safetensors").is_file()
+    assert Trainer.load(str(first)) is not None
 
 
 def test_rm_asks_on_a_terminal(copied: Cli) -> None:

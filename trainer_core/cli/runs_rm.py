@@ -19,7 +19,7 @@ from trainer_core.cli.runs_filters import (
 from trainer_core.cli.table import table
 from trainer_core.errors import UserError
 from trainer_core.history.choosing import Wanted, moment_of
-from trainer_core.history.removing import Removal, removable, removal_of, remove
+from trainer_core.history.removing import Removal, What, removable, removal_of, remove
 from trainer_core.runs.registry import RunEntry, find_run, list_runs, runs_within
 from trainer_core.text import clean_json, one_line, size
 
@@ -47,6 +47,13 @@ def rm(
             "finished the newest checkpoint.",
         ),
     ] = False,
+    keep_adapter: Annotated[
+        bool,
+        typer.Option(
+            "--keep-adapter",
+            help="Of finished runs, all but what they trained and what is known of that.",
+        ),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: Annotated[
         bool, typer.Option("--json", help="What was removed, one run a line, as JSON.")
@@ -62,13 +69,16 @@ def rm(
         raise UserError(
             "no run is named", hint="Name some, or say which: --failed, --older-than 30d."
         )
+    if checkpoints_only and keep_adapter:
+        raise UserError("--checkpoints-only and --keep-adapter leave different things: say one")
+    what: What = "checkpoints" if checkpoints_only else "rest" if keep_adapter else "all"
     within = runs_within()
     found = [
-        removal_of(entry, within, checkpoints_only=checkpoints_only)
-        for entry in _meant(chosen, within)
+        removal_of(entry, within, what)
+        for entry in _meant(chosen, within, what)
         if wanted.fits(entry) and (untouched_since is None or _touched(entry) < untouched_since)
     ]
-    removals = [removal for removal in found if removal.checkpoints != ()]
+    removals = [removal for removal in found if removal.parts != ()]
     out = sys.stderr if json else sys.stdout  # where a person reads
     if not removals:
         print("There is nothing to remove.", file=out)
@@ -90,12 +100,12 @@ def counted(runs: int) -> str:
     return f"{runs:,} run{'s' if runs != 1 else ''}"
 
 
-def _meant(chosen: list[str] | None, within: Mapping[Path, Path]) -> Iterator[RunEntry]:
+def _meant(chosen: list[str] | None, within: Mapping[Path, Path], what: What) -> Iterator[RunEntry]:
     """Those that are named, else all; each once. Who names a run that lives is told; else such a
     run is passed over."""
     entries = map(find_run, chosen) if chosen else list_runs()
     for entry in {entry.folder.path.resolve(): entry for entry in entries}.values():
-        if chosen or removable(entry, within):
+        if chosen or removable(entry, within, what):
             yield entry
 
 
@@ -104,24 +114,23 @@ def _touched(entry: RunEntry) -> float:
 
 
 def _row(removal: Removal) -> tuple[str, ...]:
-    spare = removal.checkpoints
-    what = removal.entry.state if spare is None else f"{len(spare):,} checkpoints"
+    parts = ", ".join(path.name for path in sorted(removal.parts or ()))
     return (
         f"{size(removal.size):>10}",
         one_line(removal.entry.id),
-        what,
+        one_line(parts, limit=60) or removal.entry.state,
         one_line(str(removal.entry.folder.path)),
     )
 
 
 def _as_json(removal: Removal) -> str:
-    entry, spare = removal.entry, removal.checkpoints
+    entry, parts = removal.entry, removal.parts
     facts = {
         "run": entry.id,
         "state": entry.state,
         "path": str(entry.folder.path),
         "bytes": removal.size,
-        "checkpoints": None if spare is None else [str(path) for path in spare],
+        "parts": None if parts is None else [str(path) for path in sorted(parts)],
     }
     return clean_json(json_lines.dumps(facts))
 
