@@ -12,6 +12,7 @@ import pytest
 
 from tests.end_to_end.real_runs import COMMAND, DEMO, Cli, events, status_of, wait_for
 from tests.end_to_end.real_runs import training as small_training
+from trainer_core import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +144,8 @@ def test_export(copied: Cli) -> None:
     copied.run("runs", "export", "nobody", "--output", "all.jsonl", status=2)
     assert written.read_text() == before
     copied.run("runs", "export", "--output", "no/such/folder.jsonl", status=2)
+    assert copied.run("runs", "export", "--state", "failed").stdout == ""
+    assert copied.run("runs", "export", "first", "--since", "7d", "--model", "base").stdout
     assert not list(copied.folder.glob(".all*"))
 
 
@@ -154,19 +157,44 @@ def test_rm_says_what_goes_and_needs_a_yes(copied: Cli) -> None:
     assert "MiB" in done.stdout
     assert "Say --yes" in done.stderr
     assert first.exists()
-    for nothing in (["--failed"], ["--older-than", "30d"], ["last", "--failed"]):
+    for nothing in (
+        ["--failed"], ["--older-than", "30d"], ["last", "--failed"], ["--name", "another"],
+        ["--since", "2999-01-01"], ["--failed", "--data", "rows"],
+    ):  # fmt: skip
         assert "nothing to remove" in copied.run("runs", "rm", *nothing, "--yes").stdout
-    copied.run("runs", "rm", "last", "--checkpoints-only", "--yes")
+    done = copied.run("runs", "rm", "last", "--checkpoints-only", "--yes", "--json")
+    gone = {str(first / "checkpoints" / f"step-{step}") for step in (10, 12)}
+    assert {*json.loads(done.stdout)["parts"]} == gone
     assert list((first / "checkpoints").iterdir()) == []
     assert weights(first)
+    for blank in ("--model", "--data", "--name", "--state"):
+        assert "is blank" in copied.run("runs", "rm", blank, "", "--yes", status=2).stderr
     foreign = copied.folder / "foreign"
     foreign.mkdir()
     (foreign / "status.json").write_text('{"run": "x", "pid": 999999999}')
     assert "is no run's folder" in copied.run("runs", "rm", str(foreign), "-y", status=2).stderr
-    copied.run("runs", "rm", "--older-than", "0m", "--yes")
+    size = sum(path.stat().st_size for path in first.rglob("*") if path.is_file())
+    run = status_of(first)["run"]
+    some = ("--older-than", "0m", "--state", "finished", "--model", "base", "--since", "7d")
+    done = copied.run("runs", "rm", *some, "--yes", "--json")
+    assert json.loads(done.stdout) == {
+        "run": run, "state": "finished", "path": str(first), "bytes": size, "parts": None,
+    }  # fmt: skip
     assert not first.exists()
     assert foreign.exists()
     assert "No runs yet" in copied.run("runs").stdout
+
+
+def test_rm_keeps_what_answers_is_exported_and_trained_on(copied: Cli) -> None:
+    first = copied.folder / "first"
+    done = copied.run("runs", "rm", "first", "--keep-adapter", "--yes", "--json")
+    gone = [Path(part).name for part in json.loads(done.stdout)["parts"]]
+    assert {"checkpoints", "worker.log", "metrics_stream.jsonl"} <= {*gone}
+    assert {*gone}.isdisjoint(path.name for path in first.iterdir())
+    copied.run("predict", "first", "--split", "validation", "-n", "2", "--max-tokens", "4")
+    copied.run("export", "first", "--format", "adapter")
+    assert (first / "exports" / "1" / "adapter" / "adapter_model.safetensors").is_file()
+    assert Trainer.load(str(first)) is not None
 
 
 def test_rm_asks_on_a_terminal(copied: Cli) -> None:

@@ -3,15 +3,18 @@
 import json
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from tests.history.written import checkpoint, entry_of, finished
 from trainer_core.errors import LockedError, UserError
-from trainer_core.history.removing import Removal, removable, removal_of, remove
+from trainer_core.history.reading import read_facts
+from trainer_core.history.removing import Removal, What, removable, removal_of, remove
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.registry import delete_run, find_run, list_runs, new_run, state_folder
 from trainer_core.runs.status import new_status, take_lock, write_status
+from trainer_core.runs.trained import trained_places
 
 
 def test_a_run_goes_and_what_its_links_lead_to_stays(tmp_path: Path) -> None:
@@ -46,9 +49,10 @@ def test_a_run_that_lives_stays(tmp_path: Path) -> None:
     removal = removal_of(entry)
     lock = take_lock(run.folder)
     assert not removable(entry)
-    for checkpoints_only in (False, True):
+    kinds: tuple[What, ...] = get_args(What)
+    for what in kinds:
         with pytest.raises(LockedError, match="still running"):
-            removal_of(entry, checkpoints_only=checkpoints_only)
+            removal_of(entry, what=what)
     with pytest.raises(LockedError):  # it went on while the person was asked
         remove(removal)
     assert run.folder.status.exists()
@@ -171,14 +175,14 @@ def test_only_the_checkpoints(tmp_path: Path) -> None:
     place += [checkpoint(run.folder.part(1), 3), checkpoint(run.folder.arm("joint").part(1), 3)]
     run.folder.adapter.mkdir()
     (run.folder.adapter / "kept").touch()
-    removal = removal_of(entry_of(run), checkpoints_only=True)
-    assert set(removal.checkpoints or ()) == set(place)
+    removal = removal_of(entry_of(run), what="checkpoints")
+    assert set(removal.parts or ()) == set(place)
     assert removal.size == 4 * 1004
     remove(removal)
     assert not [path for path in place if path.exists()]
     assert (run.folder.adapter / "kept").exists()
     assert find_run("a").state == "finished"
-    assert removal_of(entry_of(run), checkpoints_only=True).checkpoints == ()
+    assert removal_of(entry_of(run), what="checkpoints").parts == ()
 
 
 def test_of_a_run_that_can_go_on_the_newest_whole_checkpoint_stays(tmp_path: Path) -> None:
@@ -186,7 +190,7 @@ def test_of_a_run_that_can_go_on_the_newest_whole_checkpoint_stays(tmp_path: Pat
     run.show("stopped")
     old, newest = checkpoint(run.folder, 5), checkpoint(run.folder, 10)
     half = checkpoint(run.folder, 12, whole=False)
-    remove(removal_of(entry_of(run), checkpoints_only=True))
+    remove(removal_of(entry_of(run), what="checkpoints"))
     assert [path.exists() for path in (old, newest, half)] == [False, True, False]
 
 
@@ -194,7 +198,7 @@ def test_checkpoints_behind_a_link_stay(tmp_path: Path) -> None:
     run = finished(tmp_path / "a", "a")
     elsewhere = checkpoint(RunFolder(tmp_path / "disk"), 5)
     run.folder.checkpoints.symlink_to(elsewhere.parent)
-    assert removal_of(entry_of(run), checkpoints_only=True).checkpoints == ()
+    assert removal_of(entry_of(run), what="checkpoints").parts == ()
     assert elsewhere.exists()
 
 
@@ -205,8 +209,8 @@ def test_checkpoints_in_a_folder_behind_a_link_stay(tmp_path: Path, link: str) -
     (run.folder.path / link).parent.mkdir(parents=True, exist_ok=True)
     (run.folder.path / link).symlink_to(other.folder.path / link)
     own = checkpoint(run.folder, 5)
-    removal = removal_of(entry_of(run), checkpoints_only=True)
-    assert removal.checkpoints == (own,)
+    removal = removal_of(entry_of(run), what="checkpoints")
+    assert removal.parts == (own,)
     remove(removal)
     assert all(path.exists() for path in theirs)
 
@@ -215,15 +219,15 @@ def test_a_run_behind_a_link_has_checkpoints_of_its_own(tmp_path: Path) -> None:
     run = finished(tmp_path / "disk" / "a", "a")
     own = checkpoint(run.folder, 5)
     (tmp_path / "link").symlink_to(tmp_path / "disk")
-    remove(removal_of(find_run(str(tmp_path / "link" / "a")), checkpoints_only=True))
+    remove(removal_of(find_run(str(tmp_path / "link" / "a")), what="checkpoints"))
     assert not own.exists()
 
 
 def test_a_run_that_went_on_and_stopped_again_keeps_its_newest_checkpoint(tmp_path: Path) -> None:
     run = finished(tmp_path / "a", "a")
     old, newest = checkpoint(run.folder, 5), checkpoint(run.folder, 10)
-    removal = removal_of(entry_of(run), checkpoints_only=True)
-    assert set(removal.checkpoints or ()) == {old, newest}
+    removal = removal_of(entry_of(run), what="checkpoints")
+    assert set(removal.parts or ()) == {old, newest}
     run.show("stopped")  # while the person was asked
     remove(removal)
     assert [path.exists() for path in (old, newest)] == [False, True]
@@ -234,7 +238,7 @@ def test_nobody_goes_on_while_checkpoints_go(
 ) -> None:
     run = finished(tmp_path / "a", "a")
     checkpoint(run.folder, 5)
-    removal = removal_of(entry_of(run), checkpoints_only=True)
+    removal = removal_of(entry_of(run), what="checkpoints")
     refused, real = [], shutil.rmtree
 
     def removing(path: Path) -> None:
@@ -247,3 +251,40 @@ def test_nobody_goes_on_while_checkpoints_go(
     remove(removal)
     assert refused == [".step-5.gone"]
     take_lock(run.folder, wait=0).release()
+
+
+def test_all_but_what_was_trained_and_what_is_known_of_it(tmp_path: Path) -> None:
+    run = finished(tmp_path / "a", "a")
+    folder, outside = run.folder, tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("mine")
+    (folder.path / "exports").symlink_to(outside)
+    (folder.path / "notes").write_text("of somebody")
+    (folder.adapter / "last").mkdir(parents=True)
+    (folder.adapter / "last" / "adapter_config.json").write_text("{}")
+    checkpoint(folder, 5), checkpoint(folder.part(1), 3)
+    gone = {"size", "trained", "runs"}
+    before = read_facts(entry_of(run)).model_dump(exclude=gone)
+    kept = {"adapter", "config.yaml", "resolved.yaml", "identity.json", "status.json", "curves"}
+    kept |= {"events.jsonl", "training", "lock"}
+    removal = removal_of(entry_of(run), what="rest")
+    assert {path.name for path in removal.parts or ()} >= {"checkpoints", "run-01", "notes"}
+    assert removal.size >= 2 * 1004
+    remove(removal)
+    assert {path.name for path in folder.path.iterdir()} == kept
+    assert (outside / "precious").read_text() == "mine"
+    assert [place.name for place in trained_places(folder)] == ["last"]
+    assert read_facts(find_run("a")).model_dump(exclude=gone) == before
+    assert removal_of(entry_of(run), what="rest").parts == ()
+
+
+def test_of_a_run_that_can_go_on_no_rest_goes(tmp_path: Path) -> None:
+    run = finished(tmp_path / "a", "a")
+    removal = removal_of(entry_of(run), what="rest")
+    before = {path.name for path in run.folder.path.iterdir()}
+    run.show("stopped")
+    assert not removable(entry_of(run), what="rest")
+    for attempt in (lambda: removal_of(entry_of(run), what="rest"), lambda: remove(removal)):
+        with pytest.raises(UserError, match="has not finished"):
+            attempt()
+    assert {path.name for path in run.folder.path.iterdir()} - {"lock"} == before

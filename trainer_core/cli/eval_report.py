@@ -11,7 +11,7 @@ from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.jsonl import read_lines
 from trainer_core.runs.multi_run_events import Spread
 from trainer_core.scoring.compare import PERPLEXITY, Compared, Gate, leaves_open
-from trainer_core.scoring.perplexity import Known, compare_perplexity, perplexity
+from trainer_core.scoring.perplexity import Known, compare_perplexity, known_of, perplexity
 
 FORMAT = 1
 
@@ -33,14 +33,14 @@ def answered_pairs(ours: RunFolder, theirs: RunFolder | None) -> list[Pair]:
     UserError where nothing is."""
     lines = [json.loads(line) for line, _ in read_lines(ours.predictions_file)]
     pairs = [
-        Pair(line["expected"], line["answer"], known=_known(line))
+        Pair(line["expected"], line["answer"], known=known_of(line))
         for line in lines
         if _is_expected(line)
     ]
     if theirs is not None:
         others = [json.loads(line) for line, _ in read_lines(theirs.predictions_file)]
         pairs = [
-            Pair(line["expected"], line["answer"], other["answer"], _known(line), _known(other))
+            Pair(line["expected"], line["answer"], other["answer"], known_of(line), known_of(other))
             for other in others
             if _is_expected(line := lines[other["row"]])
         ]
@@ -63,11 +63,6 @@ def compared_perplexity(pairs: Sequence[Pair], *, alone: bool) -> dict[str, Comp
         return {}
     ours, theirs = [known for known, _ in both], [other for _, other in both]
     return {PERPLEXITY: Compared(perplexity(ours)) if alone else compare_perplexity(ours, theirs)}
-
-
-def _known(line: Mapping[str, Any]) -> Known | None:
-    nats, tokens = line.get("nats"), line.get("trained_tokens")
-    return (nats, tokens) if nats is not None and tokens else None
 
 
 def _is_expected(line: Mapping[str, Any]) -> bool:

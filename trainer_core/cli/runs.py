@@ -3,7 +3,7 @@
 import json as json_lines
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -11,18 +11,26 @@ import typer
 
 from trainer_core.cli.headless import say
 from trainer_core.cli.runs_diff import diff_lines
+from trainer_core.cli.runs_filters import (
+    DataText,
+    ModelText,
+    NameText,
+    Since,
+    State,
+    wanted_runs,
+)
 from trainer_core.cli.runs_page import page_lines
+from trainer_core.cli.runs_rm import counted, rm
 from trainer_core.cli.table import table
 from trainer_core.errors import UserError
 from trainer_core.files import write_parts_atomically
-from trainer_core.history.choosing import STATES, Wanted, moment_of, ordered, states_of
+from trainer_core.history.choosing import ordered
 from trainer_core.history.comparing import compare_runs
 from trainer_core.history.measured import best_eval_loss, metrics_rows
 from trainer_core.history.reading import read_facts
-from trainer_core.history.removing import Removal, removable, removal_of, remove
 from trainer_core.runs.folder import RunFolder, typed_path
-from trainer_core.runs.registry import RunEntry, find_run, list_runs, runs_within
-from trainer_core.text import clean, clean_json, duration, one_line, size
+from trainer_core.runs.registry import RunEntry, find_run, list_runs
+from trainer_core.text import clean, clean_json, duration, one_line
 
 runs = typer.Typer(
     help="What became of runs: list, show, diff, export, rm. Alone it lists them.",
@@ -30,16 +38,6 @@ runs = typer.Typer(
     rich_markup_mode=None,
 )
 Run = Annotated[str, typer.Argument(metavar="RUN", help="An id, its start, a path or 'last'.")]
-State = Annotated[
-    list[str] | None,
-    typer.Option(help=f"Only those in this state: {', '.join(STATES)}. Repeatable."),
-]
-ModelText = Annotated[str, typer.Option("--model", help="Only those with this in the base model.")]
-DataText = Annotated[str, typer.Option("--data", help="Only those with this in the data.")]
-NameText = Annotated[str, typer.Option("--name", help="Only those with this in the id.")]
-Since = Annotated[
-    str | None, typer.Option(metavar="WHEN", help="Only those begun since: 12h, 7d, 2026-11-01.")
-]
 Limit = Annotated[int | None, typer.Option("-n", "--limit", min=1, help="At most so many.")]
 Sort = Annotated[str, typer.Option(help="started (newest first), or lowest loss or eval.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="One run a line, as JSON.")]
@@ -50,9 +48,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 def alone(
     context: typer.Context,
     state: State = None,
-    model: ModelText = "",
-    data: DataText = "",
-    name: NameText = "",
+    model: ModelText = None,
+    data: DataText = None,
+    name: NameText = None,
     since: Since = None,
     limit: Limit = None,
     sort: Sort = "started",
@@ -65,17 +63,16 @@ def alone(
 @runs.command("list")
 def list_(
     state: State = None,
-    model: ModelText = "",
-    data: DataText = "",
-    name: NameText = "",
+    model: ModelText = None,
+    data: DataText = None,
+    name: NameText = None,
     since: Since = None,
     limit: Limit = None,
     sort: Sort = "started",
     json: JsonLines = False,
 ) -> None:
     """List runs, newest first."""
-    begun = moment_of(since) if since is not None else 0.0
-    wanted = Wanted(states_of(state or []), model, data, name, begun)
+    wanted = wanted_runs(state, model, data, name, since)
     everything = list_runs()
     entries = ordered(filter(wanted.fits, everything), sort)[:limit]
     if json:
@@ -125,6 +122,11 @@ def export(
     chosen: Annotated[
         list[str] | None, typer.Argument(metavar="[RUN]...", help="All of them if none is named.")
     ] = None,
+    state: State = None,
+    model: ModelText = None,
+    data: DataText = None,
+    name: NameText = None,
+    since: Since = None,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write there, instead of to stdout.")
     ] = None,
@@ -132,9 +134,12 @@ def export(
         bool, typer.Option("--metrics", help="Each with the rows of its training log, too.")
     ] = False,
 ) -> None:
-    """Write runs as JSON lines: everything that `show` knows, one run a line."""
+    """Write runs as JSON lines: everything that `show` knows, one run a line. The filters are those
+    of `list`, of the runs that are named or of all."""
     file = typed_path(output) if output is not None else None
-    entries = [find_run(run) for run in chosen] if chosen else list_runs()
+    wanted = wanted_runs(state, model, data, name, since)
+    meant = [find_run(run) for run in chosen] if chosen else list_runs()
+    entries = [entry for entry in meant if wanted.fits(entry)]
     lines = (_exported(entry, metrics=metrics) for entry in entries)
     if file is None:
         for line in lines:
@@ -144,49 +149,10 @@ def export(
         write_parts_atomically(file, (f"{line}\n".encode() for line in lines))
     except OSError as error:
         raise UserError(f"{output} cannot be written: {error.strerror}") from None
-    say(f"{_counted(len(entries))} written to {output}")
+    say(f"{counted(len(entries))} written to {output}")
 
 
-@runs.command()
-def rm(
-    chosen: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]...", help="Ids, their starts, or paths.")
-    ] = None,
-    older_than: Annotated[
-        str | None, typer.Option(metavar="WHEN", help="Of those, or of all: not touched for 30d.")
-    ] = None,
-    failed: Annotated[
-        bool, typer.Option("--failed", help="Of those, or of all: only what failed or died.")
-    ] = False,
-    checkpoints_only: Annotated[
-        bool,
-        typer.Option(
-            "--checkpoints-only",
-            help="Only their checkpoints; what was trained stays, and of a run that has not "
-            "finished the newest checkpoint.",
-        ),
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-) -> None:
-    """Remove runs and their folders. A run that goes on is never touched."""
-    within = runs_within()
-    entries = _to_remove(chosen, older_than, within, failed=failed)
-    found = [removal_of(entry, within, checkpoints_only=checkpoints_only) for entry in entries]
-    removals = [removal for removal in found if removal.checkpoints != ()]
-    if not removals:
-        print("There is nothing to remove.")
-        return
-    print("\n".join(table([_removed_row(removal) for removal in removals])))
-    total = f"{size(sum(removal.size for removal in removals))} of {_counted(len(removals))}"
-    if not yes and not _agrees(f"Remove {total}?"):
-        print("Nothing was removed.")
-        return
-    remove(*removals)
-    print(f"Removed: {total}.")
-
-
-def _counted(runs: int) -> str:
-    return f"{runs:,} run{'s' if runs != 1 else ''}"
+runs.command()(rm)
 
 
 def _row(entry: RunEntry) -> tuple[str, ...]:
@@ -215,49 +181,3 @@ def _readable_rows(folder: RunFolder) -> Iterator[dict[str, object]]:
         yield from metrics_rows(folder)
     except OSError:
         return
-
-
-def _to_remove(
-    chosen: list[str] | None,
-    older_than: str | None,
-    within: Mapping[Path, Path],
-    *,
-    failed: bool,
-) -> Iterator[RunEntry]:
-    """Those that are named, else all; each once, and what the filters leave of them. Who names a
-    run that lives is told; a filter passes over it."""
-    filtered = older_than is not None or failed
-    if not chosen and not filtered:
-        raise UserError(
-            "no run is named", hint="Name some, or say which: --failed, --older-than 30d."
-        )
-    before = moment_of(older_than) if older_than is not None else None
-    entries = map(find_run, chosen) if chosen else list_runs()
-    for entry in {entry.folder.path.resolve(): entry for entry in entries}.values():
-        if not chosen and not removable(entry, within):
-            continue
-        touched = entry.status.ended or entry.status.updated or entry.status.created
-        if failed and entry.state not in ("failed", "died"):
-            continue
-        if before is None or touched < before:
-            yield entry
-
-
-def _removed_row(removal: Removal) -> tuple[str, ...]:
-    spare = removal.checkpoints
-    what = removal.entry.state if spare is None else f"{len(spare):,} checkpoints"
-    return (
-        f"{size(removal.size):>10}",
-        one_line(removal.entry.id),
-        what,
-        one_line(str(removal.entry.folder.path)),
-    )
-
-
-def _agrees(question: str) -> bool:
-    if not sys.stdin.isatty():
-        raise UserError("nobody can be asked here", hint="Say --yes, and what is listed goes.")
-    try:
-        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
-    except EOFError:
-        return False

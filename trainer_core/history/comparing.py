@@ -11,14 +11,14 @@ import numpy as np
 from trainer_core.errors import UserError
 from trainer_core.history.facts import FORMAT, Fact, PredictionFacts, RunFacts, Setting
 from trainer_core.history.measured import Points, read_points
-from trainer_core.reading import finite, json_object
+from trainer_core.reading import json_object
 from trainer_core.runs.curves import score_curve
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.jsonl import read_lines
 from trainer_core.runs.multi_run_events import Spread
 from trainer_core.scoring.answers import SCORES, fitting
 from trainer_core.scoring.compare import PERPLEXITY, compare, scores_by_name
-from trainer_core.scoring.perplexity import Known, compare_perplexity
+from trainer_core.scoring.perplexity import compare_perplexity, known_of
 
 # Where curves are compared.
 PLACES = 5
@@ -202,12 +202,12 @@ def _answers(a: RunFacts, b: RunFacts) -> AnswersPair | None:
     of_a, of_b = _lines(a, place, common), _lines(b, other, common)
     expected = [line["expected"] for line in of_a.values()]
     found = compare(
-        scores_by_name(_known_then(fitting(expected), a, place)),
+        scores_by_name(_known(fitting(expected), a, place)),
         expected,
         [of_b[mark]["answer"] for mark in of_a],
         [line["answer"] for line in of_a.values()],
     )
-    known = [(_known(of_b[mark]), _known(line)) for mark, line in of_a.items()]
+    known = [(known_of(of_b[mark]), known_of(line)) for mark, line in of_a.items()]
     both = [(one, beside) for one, beside in known if one is not None and beside is not None]
     if both:
         found[PERPLEXITY] = compare_perplexity(*zip(*both, strict=True))
@@ -225,15 +225,9 @@ def _answers(a: RunFacts, b: RunFacts) -> AnswersPair | None:
     )
 
 
-def _known_then(names: list[str], run: RunFacts, place: str) -> list[str]:
+def _known(names: list[str], run: RunFacts, place: str) -> list[str]:
     """Those that were computed of the answers then: some need a library that may not be here."""
     return [name for name in names if name in _job(run, place).scores]
-
-
-def _known(line: Mapping[str, Any]) -> Known | None:
-    """How well the model knows the row's trained tokens."""
-    nats, tokens = finite(line.get("nats")), finite(line.get("trained_tokens"))
-    return (nats, int(tokens)) if nats is not None and tokens and tokens >= 1 else None
 
 
 def _job(run: RunFacts, place: str) -> PredictionFacts:

@@ -1,10 +1,11 @@
-"""Removing runs, or the checkpoints that nobody needs any more."""
+"""Removing runs, or of them what nobody needs any more."""
 
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from trainer_core.errors import LockedError, UserError
 from trainer_core.files import size_of
@@ -18,28 +19,38 @@ from trainer_core.runs.registry import (
 )
 from trainer_core.runs.status import read_status, take_lock
 
+# A whole run; its checkpoints; all but what it trained and what it knows of that.
+What = Literal["all", "checkpoints", "rest"]
+# The latter: whoever answers with what was trained, exports it or trains on from it needs no more,
+# and the history and the report miss nothing. What trackers were told stays, or they would be told
+# it again.
+_KEPT = re.compile(
+    r"adapter|model|config\.yaml|resolved(\.\d+)?\.yaml|(identity|provenance|replay|status)\.json"
+    r"|events\.jsonl|training|curves|report\.(md|html)|plots|tracking|lock"
+)
 _STEP = re.compile(r"step-(\d+)")
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What goes of a run: these `checkpoints`, or all of it where that is None; `size` in bytes."""
+    """What goes of a run: these `parts`, or all of it where that is None; `size` in bytes."""
 
     entry: RunEntry
     size: int
-    checkpoints: tuple[Path, ...] | None = None
+    what: What = "all"
+    parts: tuple[Path, ...] | None = None
 
 
 def removal_of(
-    entry: RunEntry, within: Mapping[Path, Path] | None = None, *, checkpoints_only: bool = False
+    entry: RunEntry, within: Mapping[Path, Path] | None = None, what: What = "all"
 ) -> Removal:
     """What would go with a run; `within` as for `require_removable`. Raises LockedError while it
-    lives, UserError for what is no run."""
+    lives, UserError for what is no run, or needs the rest to go on."""
     require_removable(entry, within)
-    if not checkpoints_only:
+    if what == "all":
         return Removal(entry, size_of(entry.folder.path))
-    spare = tuple(_spare_checkpoints(entry))
-    return Removal(entry, sum(size_of(path) for path in spare), spare)
+    parts = tuple(_parts(entry, what))
+    return Removal(entry, sum(map(_size_of_part, parts)), what, parts)
 
 
 def remove(*removals: Removal, told: Callable[[Removal], object] = lambda _: None) -> None:
@@ -48,38 +59,56 @@ def remove(*removals: Removal, told: Callable[[Removal], object] = lambda _: Non
     within, gone = runs_within(), set[Path]()
     try:
         for removal in removals:
-            if removal.checkpoints is None:
+            if removal.parts is None:
                 gone |= delete_folder(removal.entry, within)
             else:
-                _remove_checkpoints(removal.entry, removal.checkpoints, within)
+                _remove_parts(removal, removal.parts, within)
             told(removal)
     finally:
         forget(gone)
 
 
-def removable(entry: RunEntry, within: Mapping[Path, Path] | None = None) -> bool:
-    """Whether it is a run that has ended."""
+def removable(
+    entry: RunEntry, within: Mapping[Path, Path] | None = None, what: What = "all"
+) -> bool:
+    """Whether it is a run that has ended; for its rest to go, by itself."""
     try:
         require_removable(entry, within)
     except (LockedError, UserError):
         return False
-    return True
+    return what != "rest" or entry.status.state == "finished"
 
 
-def _remove_checkpoints(
-    entry: RunEntry, listed: tuple[Path, ...], within: Mapping[Path, Path]
-) -> None:
-    require_removable(entry, within)
-    folder = entry.folder
+def _remove_parts(removal: Removal, listed: tuple[Path, ...], within: Mapping[Path, Path]) -> None:
+    require_removable(removal.entry, within)
+    folder = removal.entry.folder
     try:
         lock = take_lock(folder)  # nobody goes on meanwhile from what goes
     except OSError as error:
         raise UserError(f"{folder.path} cannot be locked: {error.strerror or error}") from None
     try:
-        for path in _still_spare(entry, listed):
-            _remove_checkpoint(path)
+        # Since they were listed, the run may have gone on and stopped again.
+        entry = replace(removal.entry, status=read_status(folder) or removal.entry.status)
+        still = {*listed} & {*_parts(entry, removal.what)}
+        for path in sorted(still):  # what an earlier removal left when it was cut off comes first
+            _remove_part(path)
     finally:
         lock.release()
+
+
+def _parts(entry: RunEntry, what: What) -> Iterator[Path]:
+    return _spare_checkpoints(entry) if what == "checkpoints" else _rest(entry)
+
+
+def _rest(entry: RunEntry) -> Iterator[Path]:
+    """All but what a run trained and what it knows of that."""
+    if entry.status.state != "finished":
+        raise UserError(
+            f"{entry.id} has not finished, and goes on from what would go",
+            hint="--checkpoints-only leaves it that.",
+        )
+    folder = entry.folder.path.resolve()
+    yield from (path for path in folder.iterdir() if not _KEPT.fullmatch(path.name))
 
 
 def _spare_checkpoints(entry: RunEntry) -> Iterator[Path]:
@@ -100,17 +129,17 @@ def _spare_checkpoints(entry: RunEntry) -> Iterator[Path]:
         yield from (path for path in found if path != kept)
 
 
-def _still_spare(entry: RunEntry, listed: tuple[Path, ...]) -> list[Path]:
-    """Those of the listed ones that are still there and spare: since then the run may have gone on,
-    and stopped again. What an earlier removal left when it was cut off comes first."""
-    status = read_status(entry.folder) or entry.status
-    return sorted({*listed} & {*_spare_checkpoints(replace(entry, status=status))})
+def _size_of_part(path: Path) -> int:
+    return 0 if path.is_symlink() else size_of(path)
 
 
-def _remove_checkpoint(path: Path) -> None:
+def _remove_part(path: Path) -> None:
     gone = path.with_name(f".{path.name}.gone")
     try:
         path.rename(gone)  # a checkpoint is whole, or it is none
-        shutil.rmtree(gone)
+        if gone.is_dir() and not gone.is_symlink():
+            shutil.rmtree(gone)
+        else:
+            gone.unlink()
     except OSError as error:
         raise UserError(f"{path} cannot be removed: {error.strerror}") from None

@@ -1,18 +1,27 @@
 """How surprised a model is by what it should say: e to the mean nats of a trained token."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from trainer_core.reading import finite
 from trainer_core.runs.multi_run_events import Spread
 from trainer_core.scoring.bootstrap import RESAMPLES, draws, spread
 from trainer_core.scoring.compare import PERPLEXITY, Compared
 from trainer_core.scoring.slices import Floats
 
-__all__ = ["PERPLEXITY", "Known", "compare_perplexity", "perplexity"]
+__all__ = ["PERPLEXITY", "Known", "compare_perplexity", "known_of", "perplexity"]
 
 # Of a row: the loss of its trained tokens together, and how many they are.
 Known = tuple[float, int]
+
+
+def known_of(line: Mapping[str, Any]) -> Known | None:
+    """How well the model knows a row, by its line of predictions.jsonl; None where it does not
+    say."""
+    nats, tokens = finite(line.get("nats")), finite(line.get("trained_tokens"))
+    return (nats, int(tokens)) if nats is not None and tokens and tokens >= 1 else None
 
 
 def perplexity(rows: Sequence[Known]) -> Spread:
