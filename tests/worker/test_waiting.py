@@ -203,7 +203,8 @@ def test_a_run_that_waits_can_be_watched_stopped_and_resumed(cli: Cli) -> None:
     folder = cli.folder / "run"
     arguments = training("--json", "--wait-for-vram", "20GB", "--output", str(folder))
     process = cli.start(*arguments)
-    wait_for(lambda: status_of(folder)["stage"] == "waiting" if folder.exists() else None)
+    written = folder / "status.json"
+    wait_for(lambda: written.exists() and status_of(folder)["stage"] == "waiting")
     os.kill(status_of(folder)["pid"], signal.SIGTERM)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
