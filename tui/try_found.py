@@ -110,7 +110,7 @@ def _export(folder: Path, path: Path) -> Answerer:
 def _alone(place: Path) -> Found:
     if not holds(place) and not is_exported(place):
         raise UserError(
-            f"{place} is no run, no folder with weights or ONNX and no GGUF file",
+            f"{place} is no run, no weights and no export",
             hint="Name one: backprop try RUN",
         )
     name = one_line(place.name, limit=24)

@@ -276,7 +276,7 @@ def test_a_stop_keeps_what_was_answered(cli: Cli, run: Path) -> None:
     ("more", "said"),
     [
         (["--split", "tset"], "no split is called tset. There are train, validation or test"),
-        (["--split", "test"], "has no rows for test. There are: train, validation"),
+        (["--split", "test"], "has no rows for test. There are: validation, train"),
         (["--max-tokens", "0"], "max_tokens is 0, and an answer has at least one"),
         (["--top-p", "2"], "top_p is 2.0, and must be over 0 and at most 1"),
         (["--prompts", "none.jsonl"], "none.jsonl does not exist"),
@@ -284,6 +284,7 @@ def test_a_stop_keeps_what_was_answered(cli: Cli, run: Path) -> None:
         (["--prompts", "bad.jsonl", "--split", "test"], "prompts and split both say what is asked"),
         (["--checkpoint", "step-7"], "has no step-7. There are:"),
         ([""], "the prompt is empty"),
+        (["--prompts", "bad.jsonl", "--output", ".", "--force"], "where the answers would replace"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -153,6 +153,12 @@ def launch_predict(
         found["prompts"] = str(prompts)
     if request.data is not None and _is(Path.exists, typed_path(request.data)):
         found["data"] = str(typed_path(request.data))  # else one on the hub
+    for name in ("prompts", "data"):
+        if output is not None and typed_path(output) in Path(found.get(name, "")).parents:
+            raise UserError(
+                f"{found[name]} lies in {output}, where the answers would replace it",
+                hint="Name another place with --output.",
+            )
     request = request.model_copy(update=found)
     return _launch("predict", source, request, output, None, force=force)
 
