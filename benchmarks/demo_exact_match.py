@@ -13,7 +13,8 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from trainer_core.config.shipped import shipped
-from trainer_core.engine.answers import answer_prompts
+from trainer_core.data.asked import asked_in_words
+from trainer_core.engine.answers import answer_asked
 from trainer_core.runs.control import Control
 from trainer_core.tokens.examples import Encoder
 from trainer_core.tokens.tokenizer import load_tokenizer
@@ -23,13 +24,13 @@ def main(run: Path) -> None:
     """Ask both models every held-out question."""
     demo = shipped("configs") / "demo"
     rows = [json.loads(line)["messages"] for line in (demo / "held_out.jsonl").open()]
-    questions = [row[0]["content"] for row in rows]
+    questions = [asked_in_words(row[0]["content"]) for row in rows]
     expected = [row[1]["content"].strip() for row in rows]
     encoder = Encoder(load_tokenizer(demo / "base"), "demo")
 
     def right(model: object) -> int:
-        answers = answer_prompts(model, encoder, questions, 24, Control())
-        return sum(a.answer == want for a, want in zip(answers, expected, strict=True))
+        answers = answer_asked(model, encoder, questions, 24, Control())
+        return sum(answers.get(place) == want for place, want in enumerate(expected))
 
     base = AutoModelForCausalLM.from_pretrained(str(demo / "base")).eval()
     before = right(base)

@@ -8,11 +8,12 @@ from textual.screen import Screen
 def tell(screen: "Screen[None]", what: Callable[..., None], *given: object) -> None:
     """From a thread: let `screen` do something in the dashboard's thread; returns when it is done.
 
-    Nothing is done where the screen is being closed: it may have no widgets any more.
+    Nothing is done where the screen or the dashboard is being closed: it may have no widgets any
+    more, or only some.
     """
 
     def told() -> None:
-        if screen.is_attached and screen.display:
+        if screen.app.is_running and screen.is_attached and screen.display:
             what(*given)
 
     try:
