@@ -1,15 +1,11 @@
 """Which rows a prediction asks, and whether they were in the training."""
 
-import json
 from pathlib import Path
 
 import pytest
 
+from tests.answering.predictions import predict_here
 from tests.engine.trainings import Training
-from trainer_core.runs.control import Control
-from trainer_core.runs.events import Event, Notice
-from trainer_core.runs.folder import RunFolder
-from trainer_core.runs.recorder import Recorder
 from trainer_core.runs.status import new_status, write_status
 
 pytest.importorskip("torch")
@@ -31,35 +27,22 @@ def trained(folder: Path, **settings: object) -> Training:
 
 def asked(run: Training, number: int, **request: object) -> tuple[str | None, list[str]]:
     """The split that a prediction of two rows asked, and what it warned of."""
-    from trainer_core.answering.predict import predict
-
-    job = RunFolder(run.folder.predictions / str(number))
-    job.path.mkdir(parents=True)
-    wish = {"source": str(run.folder.path), "count": 2, "sampling": {"max_tokens": 2}, **request}
-    (job.path / "request.json").write_text(json.dumps(wish))
-    said: list[Event] = []
-    recorder = Recorder(job, said.append)
-    predict(job, recorder, Control())
-    recorder.close()
-    summary = json.loads((job.path / "summary.json").read_text())
-    return summary["split"], [event.message for event in said if isinstance(event, Notice)]
-
-
-def warnings(found: tuple[str | None, list[str]]) -> list[str]:
-    return [message for message in found[1] if "cut at" not in message]
+    wish = {"count": 2, "sampling": {"max_tokens": 2}, **request}
+    made = predict_here(run.folder.predictions / str(number), run.folder.path, **wish)
+    return made.summary["split"], [said for said in made.warnings if "cut at" not in said]
 
 
 def test_rows_that_were_held_out_and_are_so_still(tmp_path: Path) -> None:
     run = trained(tmp_path)
     found = asked(run, 1)
-    assert (found[0], warnings(found)) == ("validation", [])
+    assert (found[0], found[1]) == ("validation", [])
     rows = tmp_path / "rows.jsonl"
     first, *others = rows.read_text().splitlines()
     rows.write_text("\n".join([*others, first]) + "\n")
-    (said,) = warnings(asked(run, 2))
+    (said,) = asked(run, 2)[1]
     assert said.startswith("the data has changed since the training (the train data: other rows)")
     found = asked(run, 3, data=str(tmp_path / "held_out.jsonl"))
-    assert (found[0], warnings(found)) == (None, [])
+    assert (found[0], found[1]) == (None, [])
 
 
 def test_rows_that_were_trained_on_are_said_to_be(tmp_path: Path) -> None:
@@ -67,5 +50,5 @@ def test_rows_that_were_trained_on_are_said_to_be(tmp_path: Path) -> None:
     run = trained(tmp_path, **none)
     found = asked(run, 1)
     assert found[0] == "train"
-    assert warnings(found) == ["nothing is held out of the data: its rows were trained on"]
-    assert warnings(asked(run, 2, split="train")) == []
+    assert found[1] == ["nothing is held out of the data: its rows were trained on"]
+    assert asked(run, 2, split="train")[1] == []

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.answering.predictions import predict_here
 from tests.end_to_end.real_runs import DEMO, Cli, events, training, wait_for
 from tests.end_to_end.terminal import Terminal
+from trainer_core.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +24,11 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(trained_once: Path, cli: Cli) -> Path:
+def run(trained_once: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of that run in the home of this test."""
     shutil.copytree(trained_once / "run", cli.folder / "run")
     shutil.copytree(trained_once / "cache", cli.folder / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cli.folder / "cache"))
     return cli.folder / "run"
 
 
@@ -74,21 +77,20 @@ def test_rows_of_a_split(cli: Cli, run: Path) -> None:
 
 
 def test_a_batch_changes_nothing_and_a_seed_repeats_what_was_drawn(cli: Cli, run: Path) -> None:
-    asked = ["predict", str(run), "--split", "validation", "-n", "7", "--max-tokens", "12"]
-    for number, more in enumerate(
-        [
-            ("--batch-size", "1"),
-            ("--batch-size", "7"),
-            ("--temperature", "1.5", "--seed", "1"),
-            ("--temperature", "1.5", "--seed", "1", "--batch-size", "2"),
-            ("--temperature", "1.5", "--seed", "2"),
-        ],
-        1,
-    ):
-        cli.run(*asked, *more, "--output", str(number))
-    answers = [[line["answer"] for line in lines(cli.folder / str(n))] for n in range(1, 6)]
-    assert answers[0] == answers[1]
-    assert answers[2] == answers[3] != answers[4]
+    drawn = {"max_tokens": 12, "temperature": 1.5, "seed": 1}
+    wishes: list[dict[str, Any]] = [
+        {"sampling": {"max_tokens": 12}, "batch_size": 1},
+        {"sampling": {"max_tokens": 12}, "batch_size": 7},
+        {"sampling": drawn},
+        {"sampling": drawn, "batch_size": 2},
+        {"sampling": {**drawn, "seed": 2}},
+    ]
+    greedy, together, first, again, other = (
+        predict_here(cli.folder / str(number), run, split="validation", count=7, **wish).answers
+        for number, wish in enumerate(wishes)
+    )
+    assert greedy == together
+    assert first == again != other
 
 
 def test_one_prompt_and_a_file_of_them(cli: Cli, run: Path) -> None:
@@ -126,9 +128,10 @@ def test_the_answer_alone(cli: Cli, run: Path) -> None:
     temporary.mkdir()
     cli.environment["TMPDIR"] = str(temporary)
     done = cli.run(*asked, "What is the opposite of hot?", "--max-tokens", "24")
-    cli.run("predict", str(run), "What is the opposite of hot?", "--max-tokens", "24")
-    (line,) = lines(run / "predictions" / "1")
-    assert done.stdout == f"{line['answer']}\n"
+    wish = {"prompt": "What is the opposite of hot?", "sampling": {"max_tokens": 24}}
+    assert [done.stdout] == [
+        f"{said}\n" for said in predict_here(run / "here", run, **wish).answers
+    ]
     base = cli.run(*asked, "What is the opposite of hot?", "--base", "--max-tokens", "24").stdout
     assert base != done.stdout
     failed = cli.run(*asked, "Hello?", "--checkpoint", "step-7", status=2)
@@ -146,43 +149,26 @@ def test_a_conversation_needs_a_terminal_and_something_to_talk_to(cli: Cli, run:
 def test_base_adapter_and_every_export_that_answers(cli: Cli, run: Path) -> None:
     whole = ("--dtype", "float32", "-q", "f32", "--onnx-precision", "fp32")
     cli.run("export", str(run), "-f", "merged,gguf,onnx", *whole, "--no-check", "--output", "out")
-    asked = ("--split", "validation", "-n", "8", "--max-tokens", "9")
-    models = {
-        "run": str(run),
-        "adapter": str(run / "adapter" / "best"),
-        "merged": str(cli.folder / "out" / "merged"),
-        "gguf": str(cli.folder / "out" / "tiny-F32.gguf"),
-        "onnx": str(cli.folder / "out" / "onnx"),
-    }
-    prompts = cli.folder / "prompts.jsonl"
-    answers = {}
-    for name, source in models.items():
-        more: tuple[str, ...] = asked
-        if name in {"merged", "gguf", "onnx"}:  # these lie in no run, and know no data
-            done = cli.run("predict", source, *asked, "--output", f"of-{name}", status=2)
-            assert "lies in no run, so its data is not known" in done.stderr
-            more = ("--prompts", str(prompts), "--max-tokens", "9")
-        cli.run("predict", source, *more, "--output", f"of-{name}")
-        made = lines(cli.folder / f"of-{name}")
-        answers[name] = [(line["answer"], line["ended"]) for line in made]
-        rows = [{"prompt": line["prompt"], "expected": line["expected"]} for line in made]
-        prompts.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert [*answers.values()] == [answers["run"]] * len(models)
-    assert {ended for _, ended in answers["run"]} == {"itself", "length"}
-    runtimes = {name: summary(cli.folder / f"of-{name}")["runtime"] for name in ("gguf", "onnx")}
-    assert runtimes == {"gguf": "llama.cpp", "onnx": "onnxruntime"}
-    cli.run("predict", str(run), *asked, "--base", "--output", "base")
-    base = [line["answer"] for line in lines(cli.folder / "base")]
-    assert base != [answer for answer, _ in answers["run"]]
+    exports = {name: cli.folder / "out" / name for name in ("merged", "tiny-F32.gguf", "onnx")}
+    wish = {"sampling": {"max_tokens": 24}}
+    rows = {"split": "validation", "count": 8, **wish}
+    ours = predict_here(cli.folder / "of-run", run, **rows)
+    adapter = predict_here(cli.folder / "of-adapter", run / "adapter" / "best", **rows)
+    assert adapter.answers == ours.answers
+    assert predict_here(cli.folder / "of-base", run, base=True, **rows).answers != ours.answers
+    prompts = str(cli.folder / "of-run" / "predictions.jsonl")
+    for name, path in exports.items():
+        with pytest.raises(UserError, match="lies in no run, so its data is not known"):
+            predict_here(cli.folder / f"refused-{name}", path, **rows)
+        made = predict_here(cli.folder / f"of-{name}", path, prompts=prompts, **wish)
+        assert made.answers == ours.answers, name
     shutil.copytree(cli.folder / "out", run / "exports" / "1")
-    for path in ("tiny-F32.gguf", "onnx"):  # in their run its data is known, and how it is masked
-        source = run / "exports" / "1" / path
-        cli.run("predict", str(source), *asked, "--output", f"in-run-{path}")
-    found = [
-        summary(cli.folder / name)["scores"]["perplexity"]["value"]
-        for name in ("of-run", "of-merged", "in-run-tiny-F32.gguf", "in-run-onnx")
-    ]
-    assert found == pytest.approx([found[0]] * 4, rel=1e-4)
+    for name, runtime in (("tiny-F32.gguf", "llama.cpp"), ("onnx", "onnxruntime")):
+        # In their run its data is known, and how it is masked.
+        made = predict_here(cli.folder / f"in-run-{name}", run / "exports" / "1" / name, **rows)
+        assert made.summary["runtime"] == runtime
+        found, known = (one.summary["scores"]["perplexity"]["value"] for one in (made, ours))
+        assert found == pytest.approx(known, rel=1e-4)
 
 
 def test_scores_beside_the_base_and_beside_another_run(cli: Cli, run: Path) -> None:
@@ -222,15 +208,13 @@ def test_scores_beside_the_base_and_beside_another_run(cli: Cli, run: Path) -> N
     assert "backprop: token_f1 is worse by 0." in bad.stderr
 
     three = (*asked[:4], "-n", "3", "--vs", "none", "--gate", "chrf>=0.5", "--json")
-    few = cli.run(*three)
-    last = json.loads(few.stdout.splitlines()[-1])
-    assert (last["type"], last["rows"], last["other"]) == ("compared", 3, None)
-    assert "warning: 3 rows are too few" in few.stderr
-    cli.run(*asked, "--gate", "exact>=0.99", "--vs", "none", status=1)
     (cli.folder / "own.py").write_text("def boom(answer, expected):\n    return 1 / 0\n")
-    own = cli.run(*three, "--function", "own.py:boom", status=2)
-    assert "the score boom failed: ZeroDivisionError" in own.stderr
-    assert json.loads(own.stdout.splitlines()[-1])["gates"][0]["passed"]  # what is known is kept
+    few = cli.run(*three, "--function", "own.py:boom", status=2)
+    assert "the score boom failed: ZeroDivisionError" in few.stderr
+    assert "warning: 3 rows are too few" in few.stderr
+    last = json.loads(few.stdout.splitlines()[-1])  # what is known is kept
+    assert (last["type"], last["rows"], last["other"]) == ("compared", 3, None)
+    assert last["gates"][0]["passed"]
     nobody = cli.run(*asked, "--vs", "none", "--gate", "exact", status=2)
     assert "with --vs none exact has nothing to be compared with" in nobody.stderr
     alone = cli.run("eval", str(DEMO / "base"), "--prompts", prompts, status=2)
