@@ -7,6 +7,7 @@ import pytest
 
 from tests.end_to_end.real_runs import DEMO, Cli
 from tests.end_to_end.terminal import Terminal
+from tests.faults.how_many import some
 from tests.faults.payloads import NEVER_WRITTEN, PAYLOADS
 from trainer_core.runs.events import Answer, Failed, Log, Notice, Samples, Stage
 from trainer_core.runs.folder import RunFolder
@@ -53,7 +54,7 @@ def lay(cli: Cli) -> RunFolder:
     return folder
 
 
-@pytest.mark.parametrize("size", [(80, 24), (160, 50)])
+@pytest.mark.parametrize("size", some([(80, 24), (160, 50)], 2))
 def test_no_screen_writes_a_command_of_a_payload(
     cli: Cli, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from tests.faults.how_many import some
 from tests.tui.conftest import WriteRun
 from tests.tui.test_hostile_text import FORBIDDEN, HOSTILE
 from tests.tui.written_runs import notices, opened, screen_text, text_of, until
@@ -572,7 +573,7 @@ async def test_a_start_that_cannot_work_says_why(file: Path) -> None:
 # --- text from outside, sizes, terminals ---------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [(80, 24), WIDE])
+@pytest.mark.parametrize("size", some([(80, 24), WIDE], 2))
 async def test_hostile_text_stays_text(file: Path, size: tuple[int, int]) -> None:
     odd_keys = "".join(f"  {json.dumps(f'k{text}')}: {json.dumps(text)}\n" for text in HOSTILE)
     lists = json.dumps([*HOSTILE, "x" * 5000, "👍🏽 日本 e\u0301"])

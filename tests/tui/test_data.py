@@ -13,6 +13,7 @@ from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from tests.faults.how_many import some
 from tests.tui.conftest import WriteRun
 from tests.tui.test_hostile_text import FORBIDDEN, HOSTILE
 from tests.tui.written_runs import notices, opened, screen_text, text_of, until
@@ -279,7 +280,7 @@ async def test_a_worker_that_dies_is_said(config: Path) -> None:
         await until(lambda: any("worker" in said for said in notices(app)), "why there is no row")
 
 
-@pytest.mark.parametrize("size", [(80, 24), (160, 50)])
+@pytest.mark.parametrize("size", some([(80, 24), (160, 50)], 2))
 async def test_hostile_rows_stay_text(rows: Path, demo: Path, size: tuple[int, int]) -> None:
     values = [*HOSTILE, "\ud800", "x" * 50_000, "👍🏽 日本 e\u0301", ""]
     data = rows.with_name("h [red] \u202e.jsonl")
@@ -295,7 +296,7 @@ async def test_hostile_rows_stay_text(rows: Path, demo: Path, size: tuple[int, i
         assert f"row {len(lines) + 1} of {len(lines) + 1}" in place(app)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (2, 60), (200, 2), (300, 100)])
+@pytest.mark.parametrize("size", some([(1, 1), (2, 60), (200, 2), (300, 100)], 2))
 async def test_any_size_in_any_view(config: Path, size: tuple[int, int]) -> None:
     async with showing(config) as (app, pilot):
         for _ in range(4):

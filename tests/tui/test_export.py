@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.how_many import some
 from tests.tui.conftest import WriteRun
 from tests.tui.written_exports import BASE, WrittenExport, checked, exported, train_something
 from tests.tui.written_runs import WrittenRun, notices, opened, screen_text, text_of, until
@@ -545,7 +546,7 @@ async def test_help_shows_the_keys(run: WrittenRun) -> None:
 
 
 @pytest.mark.parametrize("text", ["[/x] [bold", "[@click=app.quit]x[/]", "\x1b]52;c;x\x07y\u202e"])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", some(SIZES, 2))
 async def test_hostile_text_stays_text(
     write_run: WriteRun, write_export: WriteExport, text: str, size: tuple[int, int]
 ) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.faults.how_many import some
 from tests.tui.conftest import WriteRun
 from tests.tui.written_runs import notices, opened, screen_text, until
 from trainer_core.runs.events import Answer, Failed, Log, Notice, Progress, Samples, Stage
@@ -18,7 +19,7 @@ FORBIDDEN = set("\x00\x07\x1b\x9b\u202e")
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-@pytest.mark.parametrize("size", [(80, 24), (160, 50)])
+@pytest.mark.parametrize("size", some([(80, 24), (160, 50)], 2))
 async def test_hostile_text_stays_text(
     write_run: WriteRun, text: str, size: tuple[int, int]
 ) -> None:
