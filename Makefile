@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 # The tools of `make audit`, which have nothing in common with ours.
 AUDIT := .venv-audit
 UV ?= uv
+# Processes that test at a time: one more than two cores, for many tests wait for a run to start.
+TESTERS ?= 3
 # PyTorch's own index of CPU builds, tried second.
 export TORCH_INDEX := https://download.pytorch.org/whl/cpu
 # What `make install-gpu` installed is kept by the other targets.
@@ -24,7 +26,7 @@ test: install $(VENV)/.export $(VENV)/.tracking $(VENV)/.dev ## Lint, types, imp
 	$(BIN)/mypy
 	$(BIN)/mypy --platform win32 -p trainer_core
 	$(BIN)/lint-imports --no-cache
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --dist loadfile $(ARGS)
 
 install: $(VENV)/.$(SET) ## Install into .venv, for a machine without a GPU
 
