@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 # The tools of `make audit`, which have nothing in common with ours.
 AUDIT := .venv-audit
 UV ?= uv
-# Processes that test at a time: one more than two cores, for many tests wait for a run to start.
-TESTERS ?= 3
+# Processes that test at a time.
+TESTERS ?= 2
 # PyTorch's own index of CPU builds, tried second.
 export TORCH_INDEX := https://download.pytorch.org/whl/cpu
 # What `make install-gpu` installed is kept by the other targets.
@@ -51,7 +51,8 @@ wheel: install $(VENV)/.dev ## Build dist/*.whl
 	$(BIN)/python -m build --wheel --no-isolation
 
 faults: install $(VENV)/.dev ## Kill, cut, fill up and corrupt as often as promised (hours)
-	BACKPROP_FAULTS=whole $(BIN)/python -m pytest tests/faults tests/tracking $(ARGS)
+	BACKPROP_FAULTS=whole $(BIN)/python -m pytest tests/faults tests/tracking \
+		tests/end_to_end tests/engine tests/tokens tests/tui $(ARGS)
 
 audit: install $(AUDIT)/.done ## bandit, secrets, our semgrep rules, and build/sbom.json (CycloneDX)
 	$(AUDIT)/bin/bandit -q -ll -c pyproject.toml -r trainer_core tui scripts benchmarks audit/find_secrets.py

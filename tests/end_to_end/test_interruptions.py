@@ -6,9 +6,11 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from filelock import FileLock
 
 from tests.end_to_end.real_runs import Cli, events, job_of, status_of, step_of, training, wait_for
+from tests.faults.how_many import WHOLE
 
 
 def digest(path: Path) -> str:
@@ -106,6 +108,7 @@ def test_a_job_whose_supervisor_died_saves_and_stops(cli: Cli) -> None:
         assert "**Stopped**" in (folder / "report.md").read_text()
 
 
+@pytest.mark.skipif(not WHOLE, reason="long: by `make faults`")
 def test_a_client_that_is_stopped_slows_nothing_and_misses_nothing(cli: Cli) -> None:
     folder = cli.folder / "run"
     output = cli.folder / "output.jsonl"

@@ -3,7 +3,10 @@
 import hashlib
 from pathlib import Path
 
+import pytest
+
 from tests.end_to_end.real_runs import DEMO, Cli, events, job_of, status_of, step_of, wait_for
+from tests.faults.how_many import WHOLE
 
 WEIGHTS = "adapter/last/adapter_model.safetensors"
 
@@ -24,6 +27,7 @@ def digest(folder: Path, name: str = WEIGHTS) -> str:
     return hashlib.sha256((folder / name).read_bytes()).hexdigest()
 
 
+@pytest.mark.skipif(not WHOLE, reason="`make faults`; tests/engine dies at each kind of moment")
 def test_killed_in_the_third_run_it_ends_in_the_same_adapter(cli: Cli) -> None:
     whole, broken = cli.folder / "whole", cli.folder / "broken"
     said = cli.run(*arguments(whole)).stdout
