@@ -11,7 +11,6 @@ import pytest
 from tests.end_to_end.real_runs import DEMO, Cli, events, job_of, training, wait_for
 from tests.export.hub_here import TOKEN, HubHere
 from tests.export.ollama.ollama_here import OllamaHere
-from tests.faults.how_many import WHOLE
 
 STEPS = 30
 
@@ -282,7 +281,6 @@ def test_a_run_exports_itself_when_it_has_finished(cli: Cli) -> None:
     assert "finished at step 12 of 12" in done.stdout
 
 
-@pytest.mark.skipif(not WHOLE, reason="long: by `make faults`")
 def test_a_run_whose_export_fails_says_so_and_keeps_what_it_trained(cli: Cli) -> None:
     out = cli.folder / "run"
     done = cli.run(

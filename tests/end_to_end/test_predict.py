@@ -137,6 +137,11 @@ def test_the_answer_alone(cli: Cli, run: Path) -> None:
     failed = cli.run(*asked, "Hello?", "--checkpoint", "step-7", status=2)
     assert (failed.stdout, "has no step-7" in failed.stderr) == ("", True)
     assert not [*temporary.glob("backprop-*/*")]
+    (cli.folder / "junk.gguf").write_text("junk")
+    broken = cli.run("generate", "junk.gguf", "Hello?", status=1).stderr
+    (box,) = temporary.glob("backprop-*/black_box.json")
+    assert f"What is known of it: {box}" in broken  # and so it stays
+    assert "what was given is blank" in cli.run("generate", "", "Hello?", status=2).stderr
 
 
 def test_a_conversation_needs_a_terminal_and_something_to_talk_to(cli: Cli, run: Path) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from tests.faults.how_many import some
 from trainer_core.api import Trainer, TrainResult
 from trainer_core.config.fields_list import all_fields
 from trainer_core.errors import BackpropError
@@ -485,7 +484,7 @@ def _written(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("name", some([*EXAMPLES], 2))
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_a_field_takes_effect(runs: Runs, usual: Run, name: str) -> None:
     settings, shows = EXAMPLES[name]
     assert name.partition("[]")[0] in settings or name == "training.min_delta"

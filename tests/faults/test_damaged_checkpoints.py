@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.engine.trainings import WEIGHTS, Training
-from tests.faults.how_many import some
 from trainer_core.errors import UserError
 
 torch = pytest.importorskip("torch")
@@ -94,7 +93,7 @@ def copied(run: Training, place: Path) -> Training:
     return copy
 
 
-@pytest.mark.parametrize("damage", some([*DAMAGES], 3))
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_the_one_before_is_used_and_the_damaged_one_kept(
     stopped: Training, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.real_runs import DEMO, events, step_of, wait_for
-from tests.faults.how_many import WHOLE, some
+from tests.faults.how_many import WHOLE
 from tests.faults.light_runs import LightRun, WorkerRun
 from trainer_core.config.load import dump_config, load_config
 from trainer_core.errors import EXIT_STOPPED
@@ -62,7 +62,7 @@ def started() -> Iterator[list[WorkerRun]]:
         run.kill()
 
 
-@pytest.mark.parametrize(("stage", "how", "settings"), some(PHASES, 2) if not WHOLE else MORE)
+@pytest.mark.parametrize(("stage", "how", "settings"), PHASES if not WHOLE else MORE)
 def test_a_stop_saves_and_leaves_nothing_behind(
     tmp_path: Path, started: list[WorkerRun], stage: str, how: str, settings: list[str]
 ) -> None:

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.faults.how_many import some
 from tests.tokens.test_families import FAMILIES, made, source
 from trainer_core.data.conversations import Conversation, Turn
 from trainer_core.tokens.chat_template import ChatTemplate
@@ -34,7 +33,7 @@ def bare(text: str) -> str:
     return "".join(text.split())
 
 
-@pytest.mark.parametrize("name", some([*FAMILIES], 2))
+@pytest.mark.parametrize("name", FAMILIES)
 @settings(max_examples=60, deadline=None)
 @given(talk=conversations())
 def test_answers_and_nothing_else(name: str, talk: Conversation) -> None:

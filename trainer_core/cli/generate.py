@@ -22,6 +22,7 @@ from trainer_core.cli.headless import AnswersAlone, follow
 from trainer_core.cli.predict import with_base_if_wanted
 from trainer_core.config.predict_section import PredictRequest
 from trainer_core.config.sampling import Sampling
+from trainer_core.errors import EXIT_FAILED
 from trainer_core.runs.folder import RunFolder
 from trainer_core.runs.status import is_alive
 from trainer_core.worker.launching import launch_predict
@@ -47,12 +48,14 @@ def generate(
             "sampling": Sampling(max_tokens, temperature, top_p, seed),
         }
     )
-    folder = Path(tempfile.mkdtemp(prefix="backprop-"))
+    folder, status = Path(tempfile.mkdtemp(prefix="backprop-")), None
     try:
         job = launch_predict(with_base_if_wanted(request), folder)
-        raise typer.Exit(follow(job, printer=AnswersAlone()))
+        status = follow(job, printer=AnswersAlone())
+        raise typer.Exit(status)
     finally:
-        _remove(RunFolder(folder))
+        if status != EXIT_FAILED:  # then it was said that what is known of it lies there
+            _remove(RunFolder(folder))
 
 
 def _remove(job: RunFolder) -> None:

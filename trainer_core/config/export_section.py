@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from trainer_core.config.fields import Section, Text
 from trainer_core.config.model_section import Dtype
-from trainer_core.config.request import Request
+from trainer_core.config.request import Request, Source
 from trainer_core.errors import UserError
 
 Format = Literal["adapter", "adapter-gguf", "merged", "gguf", "onnx"]
@@ -108,7 +108,7 @@ Checkpoint = Annotated[str, Field(pattern=r"^(best|last|step-\d+|run-\d+(-fine-t
 class ExportRequest(ExportSection, Request):
     """One export job. `source` is a run folder, a checkpoint, an adapter's or a model's folder."""
 
-    source: Text
+    source: Source
     # Of a run: best, last, or step-N, of a multi-run also run-NN and run-NN-fine-tuned; the best if
     # it was validated, else the last.
     checkpoint: Checkpoint | None = None

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from trainer_core.config.data_section import SplitName
 from trainer_core.config.export_section import Checkpoint
 from trainer_core.config.fields import Section, Text
-from trainer_core.config.request import Request
+from trainer_core.config.request import Request, Source
 from trainer_core.config.sampling import Sampling
 from trainer_core.errors import UserError
 
@@ -19,7 +19,7 @@ class ModelRequest(Section, Request):
     """Which model answers; all that a chat job is told. `source` is a run folder, a checkpoint, the
     folder of an adapter or of a whole model, a GGUF file, or a folder with ONNX."""
 
-    source: Text
+    source: Source
     # Of a run: best, last, step-N and so on, as for an export.
     checkpoint: Checkpoint | None = None
     # The base model instead of what was trained.

@@ -1,11 +1,14 @@
 """What a job beside training is asked to do, made from names and values."""
 
 from pathlib import PurePath
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from trainer_core.errors import UserError
+
+# A run or a path as it is typed; a blank one is refused with the others (runs/folder.py).
+Source = Annotated[str, Field(max_length=4096)]
 
 
 class Request(BaseModel):
