@@ -187,6 +187,8 @@ def test_scores_beside_the_base_and_beside_another_run(cli: Cli, run: Path) -> N
     assert [line["answer"] for line in ours] != [line["answer"] for line in base]
     found = json.loads((place / "1" / "eval.json").read_text())
     assert [*found["scores"]] == ["exact", "chrf", "perplexity"]
+    for name, alone in summary(place / "1")["scores"].items():
+        assert alone == found["scores"].get(name, {"value": alone})["value"]
     right = sum(line["answer"] == line["expected"] for line in ours) / 40
     score = found["scores"]["exact"]
     assert (score["value"]["value"], score["other"]["value"]) == (right, 0)

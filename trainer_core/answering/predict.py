@@ -277,7 +277,8 @@ class _Job:
 
     def _score(self) -> None:
         """Compare with what was expected, of the rows where that is known."""
-        known = [made for made in self._made.values() if made.expected is not None]
+        # In the order of the file, as whoever scores that draws rows again.
+        known = [one for _, one in sorted(self._made.items()) if one.expected is not None]
         if not known:
             return
         self._stage("scoring", f"{len(known):,} answers")
